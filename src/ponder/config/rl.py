@@ -1,0 +1,245 @@
+"""Every knob of an RL run (R1-Zero's GRPO and its variants)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from ponder.config.base import Config
+
+
+class ProblemsConfig(Config):
+    """Where problems come from. Exactly one of ``task``, ``mixture``, ``path``, ``hub``, ``name``."""
+
+    task: str | None = None
+    """A reasoning-gym task by name, e.g. "chain_sum"."""
+    settings: dict[str, Any] = Field(default_factory=dict)
+    """Settings passed to that task, e.g. {min_terms = 3}."""
+    mixture: list[dict[str, Any]] | None = None
+    """Several reasoning-gym tasks: [{task = "gcd", weight = 1.0, settings = {}}, ...]."""
+    path: Path | None = None
+    """A .jsonl or .parquet file, or a local dataset folder."""
+    hub: str | None = None
+    """A Hugging Face dataset id (needs the extra ponder[hub])."""
+    name: Literal["gsm8k"] | None = None
+    """A named source that Ponder knows the fields and the answer format of."""
+    hub_config: str | None = None
+    """The configuration (subset) of a hub dataset."""
+    split: str = "train"
+    """The split of a hub dataset that training problems come from."""
+    heldout_split: str | None = None
+    """Another split for held-out problems; without it a fixed share of the rows is held out."""
+    question_field: str = "question"
+    """The field of a row that holds the question."""
+    answer_field: str = "answer"
+    """The field of a row that holds the reference answer."""
+    verifier: str | None = None
+    """The verifier of these problems; without it the source's own ("exact" for files)."""
+    size: int = Field(default=100_000, ge=1)
+    """Number of training problems that a procedural task makes."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> ProblemsConfig:
+        given = [
+            key
+            for key in ("task", "mixture", "path", "hub", "name")
+            if getattr(self, key) is not None
+        ]
+        if len(given) > 1 and given != ["path", "name"]:
+            raise ValueError(f"give only one of task, mixture, path, hub, name (got {given})")
+        return self
+
+
+class TemplateConfig(Config):
+    """How a question becomes a prompt."""
+
+    name: Literal["r1_zero", "chat", "plain"] = "r1_zero"
+    """r1_zero: the paper's Table 1, verbatim; chat: the model's own chat template; plain: as is."""
+    system: str | None = None
+    """A system message (chat only)."""
+    suffix: str = ""
+    """Appended to every question, e.g. the paper's "Please reason step by step, ..."."""
+
+
+class SamplingConfig(Config):
+    """How rollouts are sampled."""
+
+    temperature: float = Field(default=1.0, gt=0)
+    """Rollout temperature (paper: 1.0)."""
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    """Nucleus mass; 1 is off (the paper does not say; anything else biases the policy gradient)."""
+    top_k: int = Field(default=0, ge=0)
+    """Number of tokens kept; 0 is off."""
+    max_completion_tokens: int = Field(default=256, ge=1)
+    """Limit of a completion in tokens, its end token included."""
+    max_batch_size: int = Field(default=512, ge=1)
+    """Most sequences that the local generator decodes at once."""
+
+
+class RewardConfig(Config):
+    """Weights of the named reward parts. R1-Zero: accuracy + format, same weight."""
+
+    accuracy: float = 1.0
+    """Weight of 1[answer is correct]."""
+    format: float = 1.0
+    """Weight of 1[the completion has the template's strict format]."""
+    overlong: float = 0.0
+    """Weight of DAPO's soft overlong punishment (a value in [-1, 0])."""
+    overlong_buffer_tokens: int = Field(default=0, ge=0)
+    """Tokens before the limit in which that punishment grows from 0 to -1."""
+    random: float = 0.0
+    """Weight of a fair coin. The control: with accuracy = format = 0 nothing may be learnt."""
+
+
+class AlgorithmConfig(Config):
+    """The policy-gradient objective. Equations: docs/papers.md."""
+
+    loss: Literal["grpo", "dapo", "dr_grpo", "cispo", "gspo"] = "dapo"
+    """The surrogate and its ratio. dapo is grpo with token-level normalisation; see docs/papers.md."""
+    normalise: Literal["token", "sequence", "constant"] = "token"
+    """Loss aggregation: over all tokens; per-sequence mean first; or a constant (Dr. GRPO)."""
+    advantage: Literal["std", "mean"] = "std"
+    """Group-relative advantage: (r - mean) / std, or r - mean (Dr. GRPO)."""
+    advantage_eps: float = Field(default=1e-6, ge=0)
+    """Added to the (population) std."""
+    clip_low: float = Field(default=0.2, ge=0)
+    """Ratio is clipped below at 1 - clip_low. 1 or more never binds."""
+    clip_high: float = Field(default=0.28, ge=0)
+    """Ratio is clipped above at 1 + clip_high."""
+    kl_coef: float = Field(default=0.0, ge=0)
+    """Coefficient of the k3 KL to the reference, in the loss. 0: no reference is kept."""
+    reference_every: int = Field(default=0, ge=0)
+    """The reference becomes a copy of the policy every this many updates; 0: never."""
+    importance_cap: float = Field(default=2.0, ge=0)
+    """Truncated importance sampling: weight min(old/sampler, cap); 0: off."""
+    dynamic_sampling: bool = False
+    """DAPO: sample more problems until enough groups have 0 < correct < all."""
+    dynamic_sampling_rounds: int = Field(default=4, ge=1)
+    """Most rounds of sampling per step when dynamic_sampling is on."""
+    mask_truncated: bool = False
+    """DAPO's overlong filtering: completions cut at the limit leave the loss."""
+
+
+class BatchConfig(Config):
+    """The arithmetic of a step: prompts x group = rollouts, split into minibatches (updates)."""
+
+    prompts_per_step: int = Field(default=32, ge=1)
+    """Problems per step."""
+    group_size: int = Field(default=8, ge=2)
+    """Completions per problem."""
+    minibatches: int = Field(default=1, ge=1)
+    """Optimizer updates per step (the paper: 16 minibatches, one inner epoch)."""
+    microbatch_tokens: int = Field(default=16384, ge=1)
+    """Most tokens (padding included) in one forward pass; changes memory, not the loss."""
+    logprob_chunk_tokens: int = Field(default=1024, ge=1)
+    """Tokens whose logits exist at once; changes memory, not the loss."""
+
+    @model_validator(mode="after")
+    def _divides(self) -> BatchConfig:
+        if self.prompts_per_step % self.minibatches:
+            raise ValueError(
+                f"prompts_per_step ({self.prompts_per_step}) must be a multiple of "
+                f"minibatches ({self.minibatches})"
+            )
+        return self
+
+
+class OptimizerConfig(Config):
+    """AdamW."""
+
+    learning_rate: float = Field(default=1e-6, gt=0)
+    """Peak learning rate."""
+    warmup_steps: int = Field(default=0, ge=0)
+    """Updates over which the learning rate rises linearly from 0."""
+    schedule: Literal["constant", "cosine"] = "constant"
+    """After the warm-up: constant, or cosine to min_learning_rate over the run."""
+    min_learning_rate: float = Field(default=0.0, ge=0)
+    """Final learning rate of the cosine schedule."""
+    beta1: float = Field(default=0.9, ge=0, lt=1)
+    """AdamW beta1."""
+    beta2: float = Field(default=0.95, ge=0, lt=1)
+    """AdamW beta2."""
+    eps: float = Field(default=1e-8, gt=0)
+    """AdamW epsilon."""
+    weight_decay: float = Field(default=0.0, ge=0)
+    """Decoupled weight decay on matrices."""
+    max_grad_norm: float = Field(default=1.0, gt=0)
+    """Gradient clipping by global norm."""
+
+
+class EvalConfig(Config):
+    """Held-out evaluation before, during and after training."""
+
+    num_problems: int = Field(default=256, ge=0)
+    """Held-out problems, disjoint from the training ones. 0: no evaluation."""
+    k: int = Field(default=4, ge=1)
+    """Samples per problem."""
+    every: int = Field(default=0, ge=0)
+    """Also evaluate every this many steps (on the same problems); 0: before and after only."""
+    temperature: float = Field(default=1.0, ge=0)
+    """Evaluation temperature inside a run (that of the rollouts, so that curves join up)."""
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    """Evaluation nucleus mass."""
+
+
+class CheckpointConfig(Config):
+    """When the run's state is written."""
+
+    every: int = Field(default=10, ge=1)
+    """Steps between checkpoints (one is always written at the end and on Ctrl-C)."""
+    keep: int = Field(default=2, ge=1)
+    """Newest checkpoints kept."""
+
+
+class LogConfig(Config):
+    """Optional sinks beside the run folder."""
+
+    tensorboard: bool = False
+    """Also write TensorBoard events to RUN/tensorboard (extra ponder[tensorboard])."""
+    wandb_project: str | None = None
+    """Also log to this Weights & Biases project (extra ponder[wandb])."""
+
+
+class RLConfig(Config):
+    """One RL run: R1-Zero on a laptop, or a stage of R1."""
+
+    kind: Literal["rl"] = "rl"
+    """What this recipe does."""
+    name: str = "rl"
+    """Name of the run; its folder is runs/NAME-TIME unless ``out`` says otherwise."""
+    out: Path | None = None
+    """Run folder."""
+    model: str = "base-tiny"
+    """"base-tiny" (bundled), "smollm2", a folder, or a hub id."""
+    seed: int = Field(default=0, ge=0)
+    """Everything random follows from it."""
+    steps: int = Field(default=100, ge=1)
+    """Rollout batches."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """auto: cuda if there is one."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Parameter and compute type (log-probabilities are always float32)."""
+    threads: int = Field(default=0, ge=0)
+    """CPU threads of torch; 0: the number of physical cores. Part of bit-exactness."""
+    problems: ProblemsConfig = ProblemsConfig()
+    template: TemplateConfig = TemplateConfig()
+    sampling: SamplingConfig = SamplingConfig()
+    reward: RewardConfig = RewardConfig()
+    algorithm: AlgorithmConfig = AlgorithmConfig()
+    batch: BatchConfig = BatchConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    eval: EvalConfig = EvalConfig()
+    checkpoint: CheckpointConfig = CheckpointConfig()
+    log: LogConfig = LogConfig()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> RLConfig:
+        buffer = self.reward.overlong_buffer_tokens
+        if self.reward.overlong and not 0 < buffer < self.sampling.max_completion_tokens:
+            raise ValueError(
+                f"reward.overlong_buffer_tokens ({buffer}) must be between 1 and "
+                f"sampling.max_completion_tokens - 1 when reward.overlong is not 0"
+            )
+        return self
