@@ -1,0 +1,1 @@
+"""Rollouts: problems become scored groups; written once, used by training and evaluation."""

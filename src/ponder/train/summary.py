@@ -1,0 +1,41 @@
+"""What a run amounted to: RUN/summary.json."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ponder.evals.result import EvalResult
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The end of a run.
+
+    ``before`` and ``after`` are the held-out evaluations of policy 0 and of the last policy (None
+    where ``eval.num_problems`` is 0, and ``after`` where the run was stopped early). ``seconds`` is
+    wall time from the start of ``train`` to its end, evaluations included; of an interrupted run it
+    is the sum over its parts, without the work that was lost between a checkpoint and a kill.
+    """
+
+    name: str
+    steps: int
+    finished: bool
+    seconds: float
+    before: EvalResult | None
+    after: EvalResult | None
+    run_path: Path
+    model_path: Path
+
+    def to_json(self) -> dict[str, Any]:
+        """{"steps": n, "before": {"pass@1": x, "stderr": s, ...}, "after": {...}, ...}."""
+        return {
+            "name": self.name,
+            "steps": self.steps,
+            "finished": self.finished,
+            "seconds": self.seconds,
+            "before": self.before.figures() if self.before else None,
+            "after": self.after.figures() if self.after else None,
+            "model": str(self.model_path.relative_to(self.run_path)),
+        }
