@@ -1,0 +1,26 @@
+"""Problems become prompts: the template's text and its tokens."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ponder.config.rl import TemplateConfig
+from ponder.text.templates import render
+from ponder.types import Problem, Prompt
+
+
+class PromptMaker:
+    """Renders a problem with a template and tokenizes it.
+
+    A chat template writes its own special tokens; for the others the tokenizer adds what it always
+    adds at the start of a text (for most models a BOS, for Qwen2 nothing).
+    """
+
+    def __init__(self, template: TemplateConfig, tokenizer: Any) -> None:
+        self.template = template
+        self.tokenizer = tokenizer
+
+    def __call__(self, problem: Problem) -> Prompt:
+        text = render(self.template, problem.question, self.tokenizer)
+        ids = self.tokenizer.encode(text, add_special_tokens=self.template.name != "chat")
+        return Prompt(problem.id, text, tuple(ids))

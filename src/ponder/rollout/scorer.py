@@ -1,0 +1,22 @@
+"""Rule rewards: a verdict from the problem's verifier, then the named parts and their sum."""
+
+from __future__ import annotations
+
+from ponder.config.rl import RewardConfig
+from ponder.types import Completion, Problem, Rollout, Verdict
+from ponder.verify.rewards import reward_parts, total
+from ponder.verify.verifiers import verify
+
+
+class RuleScorer:
+    """R1-Zero's rewards: accuracy and format by rule, no neural reward model (R1v2 section 2.2)."""
+
+    def __init__(self, reward: RewardConfig, max_completion_tokens: int) -> None:
+        self.reward = reward
+        self.max_completion_tokens = max_completion_tokens
+
+    def __call__(self, problem: Problem, completion: Completion, seed: int) -> Rollout:
+        judgement = verify(problem, completion.text)
+        if judgement.verdict is Verdict.ERROR:
+            return Rollout(completion, judgement, {}, None)
+        raise NotImplementedError

@@ -1,0 +1,110 @@
+"""What a step's groups look like, as one row of numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+from ponder.text.reflection import REFLECTIVE_WORDS, reflective_word_counts
+from ponder.types import Group, Rollout, Verdict
+
+
+def rollout_metrics(groups: Sequence[Group]) -> dict[str, float]:
+    """Every ``reward/``, ``rollout/`` and ``text/`` metric of a step.
+
+    Rollouts whose verdict is ``error`` are counted in ``rollout/num_error`` and leave all the rest.
+    A mean over nothing (no correct completion, say) is left out of the row: there are no nans.
+    """
+    valid = [r for group in groups for r in valid_rollouts(group)]
+    all_rollouts = sum(len(group.rollouts) for group in groups)
+    metrics: dict[str, float | None] = {
+        **_reward_metrics(valid),
+        **_group_metrics(groups),
+        "rollout/num_error": float(all_rollouts - len(valid)),
+        "rollout/error_fraction": 1.0 - len(valid) / all_rollouts if all_rollouts else None,
+        **_length_metrics(valid),
+        **_text_metrics(valid),
+    }
+    return {key: value for key, value in metrics.items() if value is not None}
+
+
+def valid_rollouts(group: Group) -> list[Rollout]:
+    """The rollouts of a group whose verdict is not ``error``: those that have a reward."""
+    return [r for r in group.rollouts if r.judgement.verdict is not Verdict.ERROR]
+
+
+def has_zero_variance(group: Group) -> bool:
+    """Whether all valid rewards of the group are equal, so that every advantage is 0."""
+    return len({r.reward for r in valid_rollouts(group)}) <= 1
+
+
+def has_mixed_verdicts(group: Group) -> bool:
+    """DAPO's condition for dynamic sampling: 0 < number of correct rollouts < all of them."""
+    return 0 < sum(r.is_correct for r in valid_rollouts(group)) < len(valid_rollouts(group))
+
+
+def _mean(values: Iterable[float]) -> float | None:
+    listed = list(values)
+    return math.fsum(listed) / len(listed) if listed else None
+
+
+def _reward_metrics(valid: Sequence[Rollout]) -> dict[str, float | None]:
+    parts = sorted({name for r in valid for name in r.reward_parts})
+    return {
+        "reward/mean": _mean(r.reward for r in valid if r.reward is not None),
+        **{
+            f"reward/{name}": _mean(r.reward_parts[name] for r in valid if name in r.reward_parts)
+            for name in parts
+        },
+    }
+
+
+def _group_metrics(groups: Sequence[Group]) -> dict[str, float | None]:
+    judged = [group for group in groups if valid_rollouts(group)]
+    rates = [
+        sum(r.is_correct for r in valid_rollouts(group)) / len(valid_rollouts(group))
+        for group in judged
+    ]
+    return {
+        "rollout/pass_rate": _mean(rates),
+        "rollout/zero_variance_fraction": _mean(float(has_zero_variance(g)) for g in judged),
+        "rollout/solve_all_fraction": _mean(float(rate == 1.0) for rate in rates),
+        "rollout/solve_none_fraction": _mean(float(rate == 0.0) for rate in rates),
+    }
+
+
+def _length_metrics(valid: Sequence[Rollout]) -> dict[str, float | None]:
+    logprobs = [value for r in valid for value in r.completion.sampler_logprobs]
+    sampled_entropy = _mean(logprobs)
+    return {
+        "rollout/unparsable_fraction": _mean(
+            float(r.judgement.verdict is Verdict.UNPARSABLE) for r in valid
+        ),
+        "rollout/mean_tokens": _mean(r.num_tokens for r in valid),
+        "rollout/mean_tokens_correct": _mean(r.num_tokens for r in valid if r.is_correct),
+        "rollout/mean_tokens_wrong": _mean(r.num_tokens for r in valid if not r.is_correct),
+        "rollout/max_tokens": float(max((r.num_tokens for r in valid), default=0)),
+        "rollout/truncated_fraction": _mean(
+            float(r.completion.finish_reason == "length") for r in valid
+        ),
+        "rollout/entropy": None if sampled_entropy is None else -sampled_entropy,
+    }
+
+
+def _text_metrics(valid: Sequence[Rollout]) -> dict[str, float | None]:
+    counts = [reflective_word_counts(r.completion.text) for r in valid]
+    per_completion = [sum(c.values()) for c in counts]
+    thousands = sum(r.num_tokens for r in valid) / 1000
+    per_word = {
+        f"text/{word}_per_1k_tokens": sum(c.get(word, 0) for c in counts) / thousands
+        for word in REFLECTIVE_WORDS
+        if thousands
+    }
+    return {
+        "text/reflective_words_per_completion": _mean(per_completion),
+        "text/reflective_words_per_1k_tokens": (
+            sum(per_completion) / thousands if thousands else None
+        ),
+        "text/reflective_share": _mean(float(n > 0) for n in per_completion),
+        **per_word,
+    }
