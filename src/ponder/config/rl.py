@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from ponder.config.base import Config
+from ponder.errors import PonderError
 
 
 class ProblemsConfig(Config):
@@ -48,7 +49,7 @@ class ProblemsConfig(Config):
             if getattr(self, key) is not None
         ]
         if len(given) > 1 and given != ["path", "name"]:
-            raise ValueError(f"give only one of task, mixture, path, hub, name (got {given})")
+            raise PonderError("problems", given, "give only one of task, mixture, path, hub, name")
         return self
 
 
@@ -139,9 +140,10 @@ class BatchConfig(Config):
     @model_validator(mode="after")
     def _divides(self) -> BatchConfig:
         if self.prompts_per_step % self.minibatches:
-            raise ValueError(
-                f"prompts_per_step ({self.prompts_per_step}) must be a multiple of "
-                f"minibatches ({self.minibatches})"
+            raise PonderError(
+                "batch.prompts_per_step",
+                self.prompts_per_step,
+                f"must be a multiple of batch.minibatches ({self.minibatches})",
             )
         return self
 
@@ -238,8 +240,10 @@ class RLConfig(Config):
     def _consistent(self) -> RLConfig:
         buffer = self.reward.overlong_buffer_tokens
         if self.reward.overlong and not 0 < buffer < self.sampling.max_completion_tokens:
-            raise ValueError(
-                f"reward.overlong_buffer_tokens ({buffer}) must be between 1 and "
-                f"sampling.max_completion_tokens - 1 when reward.overlong is not 0"
+            raise PonderError(
+                "reward.overlong_buffer_tokens",
+                buffer,
+                f"must be between 1 and {self.sampling.max_completion_tokens - 1} "
+                "(sampling.max_completion_tokens - 1) when reward.overlong is not 0",
             )
         return self

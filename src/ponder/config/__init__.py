@@ -1,0 +1,1 @@
+"""Every knob, and how a recipe becomes a config. No torch here."""

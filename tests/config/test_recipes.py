@@ -1,0 +1,73 @@
+"""The recipes that ship: each resolves, and says what it is meant to say."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib.resources import files
+
+import pytest
+
+from ponder.config.fields import leaf_fields
+from ponder.config.pretrain import PretrainConfig
+from ponder.config.recipes import load_recipe, preset_names, recipe_names
+from ponder.config.rl import RLConfig
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_resolves_and_says_what_it_is(name: str) -> None:
+    recipe = load_recipe(name)
+    assert recipe.about
+    assert recipe.config.name == name
+    assert set(recipe.origins.values()) <= set(recipe.lineage)
+
+
+def test_the_presets_are_two() -> None:
+    assert preset_names() == ["modern", "r1_paper"]
+
+
+def test_the_paper_recipe_has_the_papers_values() -> None:
+    """arXiv 2501.12948 v2, section 2.1."""
+    config = load_recipe("r1-zero-paper").config
+    assert isinstance(config, RLConfig)
+    batch, algorithm = config.batch, config.algorithm
+    assert batch.prompts_per_step * batch.group_size == 8192
+    assert batch.prompts_per_step // batch.minibatches == 32
+    assert (batch.group_size, batch.minibatches) == (16, 16)
+    assert config.steps * batch.minibatches == 10_400
+    assert (algorithm.clip_low, algorithm.clip_high) == (10.0, 10.0)
+    assert (algorithm.kl_coef, algorithm.reference_every) == (0.001, 400)
+    assert (algorithm.loss, algorithm.advantage) == ("grpo", "std")
+    assert algorithm.importance_cap == 0
+    assert config.optimizer.learning_rate == 3e-6
+    assert (config.sampling.temperature, config.sampling.max_completion_tokens) == (1.0, 32_768)
+    assert (config.reward.accuracy, config.reward.format) == (1.0, 1.0)
+    assert config.template.name == "r1_zero"
+
+
+def test_the_modern_preset_mends_it() -> None:
+    algorithm = RLConfig.model_validate(load_recipe("zero-smollm2-gsm8k").config).algorithm
+    assert (algorithm.clip_low, algorithm.clip_high) == (0.2, 0.28)
+    assert (algorithm.normalise, algorithm.kl_coef, algorithm.importance_cap) == ("token", 0.0, 2.0)
+
+
+def test_the_control_is_the_demo_with_other_rewards_and_nothing_else() -> None:
+    folder = files("ponder") / "recipes"
+    table = tomllib.loads((folder / "zero-tiny-control.toml").read_text())
+    assert table["extends"] == "zero-tiny"
+    assert set(table) == {"extends", "about", "reward"}
+    demo, control = load_recipe("zero-tiny").config, load_recipe("zero-tiny-control").config
+    assert isinstance(demo, RLConfig)
+    assert isinstance(control, RLConfig)
+    same = {"name": control.name, "reward": control.reward}
+    assert demo.model_copy(update=same) == control
+    assert (control.reward.accuracy, control.reward.format, control.reward.random) == (0, 0, 1)
+
+
+@pytest.mark.parametrize("cls", [RLConfig, PretrainConfig])
+def test_every_knob_has_a_line_of_doc_and_a_stage_has_few_enough(
+    cls: type[RLConfig] | type[PretrainConfig],
+) -> None:
+    knobs = leaf_fields(cls)
+    assert [key for key, field in knobs.items() if not field.description] == []
+    assert all("\n" not in (field.description or "") for field in knobs.values())
+    assert len(knobs) < 80
