@@ -33,7 +33,7 @@ class Layer:
 
 
 def flatten(layer: Layer, cls: type[Config]) -> Layer:
-    """Nested tables as dotted keys, down to the leaves of ``cls`` and one level into free tables."""
+    """Nested tables as dotted keys, to the leaves of ``cls`` and one level into free tables."""
     leaves = leaf_fields(cls)
     flat: dict[str, Any] = {}
 

@@ -12,7 +12,7 @@ from ponder.errors import PonderError
 
 
 class ProblemsConfig(Config):
-    """Where problems come from. Exactly one of ``task``, ``mixture``, ``path``, ``hub``, ``name``."""
+    """Where problems come from: one of ``task``, ``mixture``, ``path``, ``hub``, ``name``."""
 
     task: str | None = None
     """A reasoning-gym task by name, e.g. "chain_sum"."""
@@ -98,7 +98,7 @@ class AlgorithmConfig(Config):
     """The policy-gradient objective. Equations: docs/papers.md."""
 
     loss: Literal["grpo", "dapo", "dr_grpo", "cispo", "gspo"] = "dapo"
-    """The surrogate and its ratio. dapo is grpo with token-level normalisation; see docs/papers.md."""
+    """The surrogate and its ratio (dapo is grpo, normalised by token). See docs/papers.md."""
     normalise: Literal["token", "sequence", "constant"] = "token"
     """Loss aggregation: over all tokens; per-sequence mean first; or a constant (Dr. GRPO)."""
     advantage: Literal["std", "mean"] = "std"
