@@ -1,0 +1,1 @@
+"""Text in, structure out: prompt templates, completion parsing, reflective words."""
