@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ponder.config.rl import RewardConfig
 from ponder.types import Completion, Problem, Rollout, Verdict
-from ponder.verify.rewards import reward_parts, total
+from ponder.verify.rewards import RewardLimits, reward_parts, total
 from ponder.verify.verifiers import verify
 
 
@@ -13,10 +13,12 @@ class RuleScorer:
 
     def __init__(self, reward: RewardConfig, max_completion_tokens: int) -> None:
         self.reward = reward
-        self.max_completion_tokens = max_completion_tokens
+        self.limits = RewardLimits(max_completion_tokens, reward.overlong_buffer_tokens)
 
     def __call__(self, problem: Problem, completion: Completion, seed: int) -> Rollout:
         judgement = verify(problem, completion.text)
         if judgement.verdict is Verdict.ERROR:
             return Rollout(completion, judgement, {}, None)
-        raise NotImplementedError
+        key = (seed, problem.id, completion.sample_index)
+        parts = reward_parts(problem, completion, judgement, self.limits, key)
+        return Rollout(completion, judgement, parts, total(parts, self.reward))

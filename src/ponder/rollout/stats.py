@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from ponder.text.reflection import REFLECTIVE_WORDS, reflective_word_counts
+from ponder.text.reflection import REFLECTIVE_WORDS, count_by_word
 from ponder.types import Group, Rollout, Verdict
 
 
@@ -92,7 +92,7 @@ def _length_metrics(valid: Sequence[Rollout]) -> dict[str, float | None]:
 
 
 def _text_metrics(valid: Sequence[Rollout]) -> dict[str, float | None]:
-    counts = [reflective_word_counts(r.completion.text) for r in valid]
+    counts = [count_by_word(r.completion.text) for r in valid]
     per_completion = [sum(c.values()) for c in counts]
     thousands = sum(r.num_tokens for r in valid) / 1000
     per_word = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -85,7 +86,7 @@ def make_batch(groups: Sequence[Group], config: RLConfig, step: int) -> Batch:
     return Batch(
         tuple(
             _minibatch(shuffled[start:end], config)
-            for start, end in zip(bounds, bounds[1:], strict=False)
+            for start, end in itertools.pairwise(bounds)
         )
     )
 
@@ -146,9 +147,7 @@ def _parts(group: PromptRows, max_tokens: int) -> list[PromptRows]:
 
 
 def _minibatch(groups: Sequence[Group], config: RLConfig) -> Minibatch:
-    parts = [
-        PromptRows(group.prompt.token_ids, rows) for group in groups if (rows := _rows(group))
-    ]
+    parts = [PromptRows(group.prompt.token_ids, rows) for group in groups if (rows := _rows(group))]
     lengths = torch.tensor([len(row.completion_ids) for part in parts for row in part.rows])
     denominator = loss_denominator(
         lengths, config.algorithm.normalise, config.sampling.max_completion_tokens

@@ -1,0 +1,137 @@
+"""Everything a run needs, built from its config: at its start, or at a checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+
+from ponder.config.rl import RLConfig
+from ponder.errors import PonderError
+from ponder.evals.evaluate import evaluate
+from ponder.evals.result import EvalResult
+from ponder.generate.local import LocalGenerator
+from ponder.models.load import load_model, save_model
+from ponder.problems.split import build_problems
+from ponder.problems.stream import ProblemStream
+from ponder.rollout.prompts import PromptMaker
+from ponder.rollout.rollout import rollout
+from ponder.rollout.scorer import RuleScorer
+from ponder.seeds import derive_seed
+from ponder.train.collect import Collected, collect
+from ponder.train.policy import Policy
+from ponder.train.state import TrainerState
+from ponder.types import Group, Problem, Sampling
+
+
+@dataclass(slots=True)
+class Session:
+    """The parts of a run that live in memory; ``open_session`` makes one."""
+
+    config: RLConfig
+    tokenizer: Any
+    policy: Policy
+    generator: LocalGenerator
+    stream: ProblemStream
+    heldout: list[Problem]
+    scorer: RuleScorer
+    make_prompt: PromptMaker
+    first_step: int
+    seconds_before: float
+
+    def collect(self, step: int) -> Collected:
+        """The rollouts of a step, all of them and those to train on."""
+        return collect(self.stream, self._sample, self.config, step)
+
+    def evaluate(self) -> EvalResult:
+        """The policy on the held-out problems: every time with the same problems and seed."""
+        settings = self.config.eval
+        sampling = Sampling(
+            settings.temperature,
+            settings.top_p,
+            max_completion_tokens=self.config.sampling.max_completion_tokens,
+        )
+        return evaluate(
+            self.generator,
+            self.heldout,
+            self.scorer,
+            self.make_prompt,
+            settings.k,
+            sampling,
+            derive_seed(self.config.seed, "eval"),
+        )
+
+    def save(self, folder: Path, next_step: int, seconds: float) -> None:
+        """Fill a checkpoint: a Hugging Face folder, and the trainer's state beside it."""
+        save_model(self.policy.model, self.tokenizer, folder)
+        state = TrainerState(
+            next_step, self.policy.num_updates, self.stream.state(), seconds, self.policy.state()
+        )
+        state.write(folder)
+
+    def _sample(self, problems: Sequence[Problem], seed: int) -> list[Group]:
+        sampling = self.config.sampling
+        return rollout(
+            problems,
+            self.generator,
+            self.scorer,
+            self.make_prompt,
+            self.config.batch.group_size,
+            Sampling(
+                sampling.temperature,
+                sampling.top_p,
+                sampling.top_k,
+                sampling.max_completion_tokens,
+            ),
+            seed,
+        )
+
+
+def open_session(config: RLConfig, checkpoint: Path | None) -> Session:
+    """Load the model (of the checkpoint, if there is one), the problems and the trainer's state."""
+    state = TrainerState.read(checkpoint) if checkpoint else None
+    source = str(checkpoint) if checkpoint else config.model
+    model, tokenizer = load_model(source, config.device, config.dtype)
+    problems = build_problems(config.problems, config.seed)
+    stream = ProblemStream(problems.train, derive_seed(config.seed, "stream"))
+    policy = Policy(model, config)
+    if state is not None:
+        policy.restore(state.tensors, state.num_updates)
+        stream.restore(state.stream)
+    generator = LocalGenerator(model, tokenizer, config.sampling.max_batch_size)
+    return Session(
+        config=config,
+        tokenizer=tokenizer,
+        policy=policy,
+        generator=generator,
+        stream=stream,
+        heldout=_heldout(config, problems.heldout),
+        scorer=RuleScorer(config.reward, config.sampling.max_completion_tokens),
+        make_prompt=PromptMaker(config.template, tokenizer),
+        first_step=state.next_step if state else 0,
+        seconds_before=state.seconds if state else 0.0,
+    )
+
+
+@contextmanager
+def torch_threads(num_threads: int) -> Iterator[None]:
+    """Use so many CPU threads (0: one per physical core), and put back what was."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(num_threads or psutil.cpu_count(logical=False) or 1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _heldout(config: RLConfig, source: Sequence[Problem]) -> list[Problem]:
+    wanted = config.eval.num_problems
+    if wanted and not len(source):
+        fix = "this source has no held-out problems; set it to 0 or use a larger source"
+        raise PonderError("eval.num_problems", wanted, fix)
+    return [source[i] for i in range(min(wanted, len(source)))]

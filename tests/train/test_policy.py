@@ -1,0 +1,190 @@
+"""One update: independent of the split, right by hand, and guarded."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+
+from ponder.config.rl import (
+    AlgorithmConfig,
+    BatchConfig,
+    OptimizerConfig,
+    RLConfig,
+    SamplingConfig,
+)
+from ponder.errors import GuardError
+from ponder.models.tiny import make_tiny_model
+from ponder.train.batch import make_batch
+from ponder.train.policy import Policy
+from ponder.types import Group
+
+VARIANTS = [
+    {"loss": "grpo", "normalise": "sequence"},
+    {"loss": "dapo", "normalise": "token"},
+    {"loss": "dr_grpo", "normalise": "constant", "advantage": "mean"},
+    {"loss": "cispo", "normalise": "token", "clip_low": 1.0},
+    {"loss": "gspo", "normalise": "sequence", "clip_low": 3e-4, "clip_high": 4e-4},
+    {"loss": "dapo", "normalise": "token", "kl_coef": 0.1},
+    {"loss": "dapo", "normalise": "sequence", "mask_truncated": True},
+]
+
+
+def config(algorithm: dict[str, Any], **batch: Any) -> RLConfig:
+    return RLConfig(
+        steps=4,
+        algorithm=AlgorithmConfig(**algorithm),
+        batch=BatchConfig(**{"prompts_per_step": 4, **batch}),
+        sampling=SamplingConfig(max_completion_tokens=12, temperature=0.8),
+        optimizer=OptimizerConfig(learning_rate=1e-2, max_grad_norm=1e9),
+    )
+
+
+@pytest.fixture
+def groups(make_group: Any) -> list[Group]:
+    return [
+        make_group("a", [1, 0, 0.5], [3, 12, 5], cut=[1], prompt_tokens=7),
+        make_group("b", [1, None, 0], [2, 4, 6], prompt_tokens=4),
+        make_group("same", [1, 1], [8, 9]),
+        make_group("d", [0, 1, 1, 0], [1, 2, 3, 4]),
+    ]
+
+
+def updated(groups: list[Group], settings: RLConfig) -> tuple[dict[str, float], Policy]:
+    model, _ = make_tiny_model(3)
+    policy = Policy(model, settings)
+    batch = make_batch(groups, settings, 0)
+    policy.score(batch)
+    return [policy.update(minibatch) for minibatch in batch.minibatches][-1], policy
+
+
+def gradients(policy: Policy) -> torch.Tensor:
+    return torch.cat([p.grad.flatten() for p in policy.model.parameters() if p.grad is not None])
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=lambda v: v["loss"] + "-" + v["normalise"])
+def test_loss_and_gradient_do_not_depend_on_the_split(
+    groups: list[Group], variant: dict[str, Any]
+) -> None:
+    whole, one = updated(groups, config(variant, microbatch_tokens=10_000))
+    split, many = updated(groups, config(variant, microbatch_tokens=20, logprob_chunk_tokens=3))
+    assert set(whole) == set(split)
+    for key, value in whole.items():
+        assert split[key] == pytest.approx(value, rel=1e-4, abs=1e-6), key
+    assert torch.allclose(gradients(one), gradients(many), rtol=1e-3, atol=1e-6)
+    assert gradients(one).abs().max() > 1e-4
+
+
+def test_equal_rewards_are_skipped_and_change_nothing(groups: list[Group], make_group: Any) -> None:
+    """The forward pass leaves them out; the loss is as if it had not."""
+    settings = config({"loss": "dapo"})
+    _, policy = updated(groups, settings)
+    model, _ = make_tiny_model(3)
+    slow = Policy(model, settings)
+    slow.reference = copy.deepcopy(model)  # with a reference nothing is skipped; kl_coef is 0
+    slow.update(make_batch(groups, settings, 0).minibatches[0])
+    assert torch.allclose(gradients(policy), gradients(slow), rtol=1e-4, atol=1e-7)
+
+
+def test_gradient_of_the_first_update_is_that_of_reinforce(groups: list[Group]) -> None:
+    """On policy the ratio is 1: the gradient is -sum A grad logprob / tokens, by autograd here."""
+    settings = config({"loss": "grpo", "normalise": "token", "importance_cap": 0.0})
+    metrics, policy = updated(groups, settings)
+    model, _ = make_tiny_model(3)
+    total, num_tokens = torch.zeros(()), 0
+    for group in groups:
+        for rollout in group.rollouts:
+            if rollout.advantage is None:
+                continue
+            ids, start = rollout.completion.token_ids, len(group.prompt.token_ids)
+            logits = model(torch.tensor([[*group.prompt.token_ids, *ids]])).logits[0] / 0.8
+            logprobs = logits.log_softmax(-1)[start - 1 : -1]
+            chosen = logprobs.gather(1, torch.tensor(ids)[:, None])
+            total = total - rollout.advantage * chosen.sum()
+            num_tokens += len(ids)
+    (total / num_tokens).backward()
+    expected = torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
+    assert torch.allclose(gradients(policy), expected, rtol=1e-3, atol=1e-6)
+    assert metrics["loss/ratio_max"] == 1.0
+    assert metrics["policy/grad_norm"] == pytest.approx(float(expected.norm()), rel=1e-4)
+
+
+def test_several_minibatches_score_first_and_drift_after(groups: list[Group]) -> None:
+    settings = config({"loss": "dapo", "importance_cap": 0.0}, minibatches=2)
+    model, _ = make_tiny_model(3)
+    policy, batch = Policy(model, settings), make_batch(groups, settings, 0)
+    policy.score(batch)
+    assert all(
+        row.old_logprobs is not None
+        for m in batch.minibatches
+        for g in m.groups
+        for row in g.rows
+        if any(r.advantage for r in g.rows)
+    )
+    first, second = [policy.update(minibatch) for minibatch in batch.minibatches]
+    assert first["loss/ratio_max"] == pytest.approx(1.0, abs=1e-5)
+    assert second["loss/ratio_max"] > 1.001
+    assert policy.num_updates == 2
+
+
+def test_guard_old_logprobs_of_other_weights(groups: list[Group]) -> None:
+    settings = config({"loss": "dapo"}, minibatches=2)
+    model, _ = make_tiny_model(3)
+    policy, batch = Policy(model, settings), make_batch(groups, settings, 0)
+    policy.score(batch)
+    with torch.no_grad():
+        model.get_output_embeddings().weight.mul_(1.05)
+    with pytest.raises(GuardError, match="log ratio is"):
+        policy.update(batch.minibatches[0])
+
+
+def test_guard_nan_leaves_the_weights_alone(groups: list[Group]) -> None:
+    settings = config({"loss": "dapo"})
+    model, _ = make_tiny_model(3)
+    policy, batch = Policy(model, settings), make_batch(groups, settings, 0)
+    next(row for row in batch.rows if row.advantage).advantage = float("inf")
+    before = copy.deepcopy(model.state_dict())
+    with pytest.raises(GuardError, match=r"update 0: .*the weights are untouched"):
+        policy.update(batch.minibatches[0])
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+
+
+def test_reference_is_replaced_every_so_many_updates(groups: list[Group]) -> None:
+    settings = config({"loss": "grpo", "kl_coef": 0.1, "reference_every": 2})
+    model, _ = make_tiny_model(3)
+    policy, kls = Policy(model, settings), []
+    for step in range(4):
+        (minibatch,) = make_batch(groups, settings, step).minibatches
+        kls.append(policy.update(minibatch)["loss/kl"])
+    assert kls[0] == pytest.approx(0.0, abs=1e-7)
+    assert kls[1] > 1e-5
+    assert kls[2] == pytest.approx(0.0, abs=1e-7)
+    assert kls[3] > 1e-5
+
+
+def test_state_restores_optimizer_reference_and_count(groups: list[Group]) -> None:
+    settings = config({"loss": "grpo", "kl_coef": 0.1, "reference_every": 3})
+    (minibatch,) = make_batch(groups, settings, 0).minibatches
+    model, _ = make_tiny_model(3)
+    policy = Policy(model, settings)
+    policy.update(minibatch)
+    saved = copy.deepcopy(policy.state())
+    resumed = Policy(copy.deepcopy(model), settings)
+    resumed.restore(saved, policy.num_updates)
+    for _ in range(3):
+        assert policy.update(minibatch) == resumed.update(minibatch)
+    for ours, theirs in zip(policy.model.parameters(), resumed.model.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_nothing_in_the_loss_is_an_update_of_zero(make_group: Any) -> None:
+    settings = config({"loss": "dapo"})
+    metrics, policy = updated([make_group("a", [1, 1], [3, 4])], settings)
+    assert metrics["loss/total"] == 0.0
+    assert metrics["policy/grad_norm"] == 0.0
+    assert policy.num_updates == 1
+    fresh, _ = make_tiny_model(3)
+    for ours, theirs in zip(policy.model.parameters(), fresh.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
