@@ -1,0 +1,1 @@
+"""The command line: parse, then import, then call. `ponder --help` never imports torch."""

@@ -1,0 +1,120 @@
+"""`ponder train RECIPE --explain`: every knob, its value, where it came from, the arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import BaseModel
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ponder.config.fields import leaf_fields
+from ponder.config.pretrain import PretrainConfig
+from ponder.config.recipes import COMMAND_LINE, DEFAULT, Recipe
+from ponder.config.rl import RLConfig
+
+_STYLES = {DEFAULT: "dim", COMMAND_LINE: "bold yellow"}
+
+
+def print_explanation(recipe: Recipe, out: Console) -> None:
+    """Print the knobs of ``recipe`` and what they multiply to."""
+    out.print(Text(f"{recipe.config.name}: {recipe.about}", style="bold"))
+    out.print(Text(f"layers: default < {' < '.join(recipe.lineage)} < {COMMAND_LINE}"))
+    out.print()
+    out.print(_knobs(recipe))
+    out.print()
+    out.print(_arithmetic(recipe.config))
+
+
+def _knobs(recipe: Recipe) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("key", overflow="fold")
+    table.add_column("value", overflow="fold")
+    table.add_column("from", overflow="fold")
+    table.add_column("what it is", overflow="fold", ratio=1)
+    for key, field in leaf_fields(type(recipe.config)).items():
+        origin = recipe.origin(key)
+        style = _STYLES.get(origin, "")
+        row = (key, show_value(value_at(recipe.config, key)), origin, field.description or "")
+        table.add_row(*(Text(cell) for cell in row), style=style)
+    return table
+
+
+def value_at(config: BaseModel, key: str) -> Any:
+    """The value of a dotted key."""
+    value: Any = config
+    for part in key.split("."):
+        value = getattr(value, part)
+    return value
+
+
+def show_value(value: Any) -> str:
+    """A value as one would write it on the command line."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}={show_value(item)}" for key, item in value.items()) + "}"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _arithmetic(config: RLConfig | PretrainConfig) -> Table:
+    rows = rl_arithmetic(config) if isinstance(config, RLConfig) else _pretrain_arithmetic(config)
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for name, sum_ in rows:
+        table.add_row(Text(name, style="bold"), Text(sum_))
+    return table
+
+
+def rl_arithmetic(config: RLConfig) -> Iterator[tuple[str, str]]:
+    """The arithmetic of a step and of the run: (name, sum as text)."""
+    batch, limit, algorithm = config.batch, config.sampling.max_completion_tokens, config.algorithm
+    rollouts = batch.prompts_per_step * batch.group_size
+    updates = config.steps * batch.minibatches
+    yield (
+        "rollouts per step",
+        f"{batch.prompts_per_step} prompts x {batch.group_size} = {rollouts:,}",
+    )
+    yield (
+        "updates per step",
+        f"{batch.minibatches} (minibatches of {batch.prompts_per_step // batch.minibatches} prompts"
+        f" = {rollouts // batch.minibatches:,} rollouts each)",
+    )
+    yield (
+        "tokens per step, at most",
+        f"{rollouts:,} rollouts x {limit:,} = {rollouts * limit:,}",
+    )
+    yield "total rollouts", f"{config.steps:,} steps x {rollouts:,} = {config.steps * rollouts:,}"
+    yield "total updates", f"{config.steps:,} steps x {batch.minibatches} = {updates:,}"
+    if algorithm.kl_coef and algorithm.reference_every:
+        steps = algorithm.reference_every / batch.minibatches
+        yield (
+            "reference replaced",
+            f"every {algorithm.reference_every} updates = every {steps:g} steps",
+        )
+    yield "held-out evaluation", _evaluation(config)
+
+
+def _evaluation(config: RLConfig) -> str:
+    samples = config.eval.num_problems * config.eval.k
+    if not samples:
+        return "none (eval.num_problems = 0)"
+    every = f", and every {config.eval.every} steps" if config.eval.every else ""
+    sum_ = f"{config.eval.num_problems} problems x {config.eval.k} = {samples:,} samples"
+    return f"{sum_}, before and after{every}"
+
+
+def _pretrain_arithmetic(config: PretrainConfig) -> Iterator[tuple[str, str]]:
+    rows = config.batch_tokens // config.sequence_length
+    yield (
+        "rows per update",
+        f"{config.batch_tokens:,} tokens / {config.sequence_length} = {rows:,}",
+    )
+    yield (
+        "total tokens",
+        f"{config.steps:,} updates x {config.batch_tokens:,} = "
+        f"{config.steps * config.batch_tokens:,}",
+    )

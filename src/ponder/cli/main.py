@@ -1,0 +1,57 @@
+"""`ponder`: parse, then import the command, then call it; errors become one line."""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import os
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
+from pathlib import Path
+
+from ponder.cli.parser import build_parser
+from ponder.errors import GuardError, PonderError
+from ponder.runlog.durable import disk_full_error
+
+OK, USER_ERROR, BROKEN_RUN, INTERRUPTED = 0, 2, 3, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; the exit code: 0, 2 for a mistake to mend, 3 for a broken run, 130 for Ctrl-C.
+
+    A bug keeps its traceback.
+    """
+    arguments = parse(build_parser(), argv)
+    try:
+        return int(importlib.import_module(arguments.command).run(arguments))
+    except PonderError as error:
+        return _complain(str(error), USER_ERROR)
+    except GuardError as error:
+        return _complain(f"this run is broken: {error}", BROKEN_RUN)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:  # `ponder recipes | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        return _complain(str(disk_full_error(Path(error.filename or "."))), USER_ERROR)
+
+
+def parse(parser: ArgumentParser, argv: Sequence[str] | None) -> Namespace:
+    """Parse; settings may also come after an option (`ponder train zero-tiny --explain seed=1`)."""
+    arguments, rest = parser.parse_known_args(argv)
+    unknown = [word for word in rest if word.startswith("-") or arguments.overrides is None]
+    if unknown:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    if rest:
+        arguments.overrides = [*arguments.overrides, *rest]
+    return arguments
+
+
+def _complain(message: str, code: int) -> int:
+    line = " ".join(message.split())
+    sys.stderr.write(f"error: {line}\n")
+    return code

@@ -1,0 +1,117 @@
+"""The arguments of every command. Nothing heavy is imported to read them."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ponder import __version__
+
+_TRAIN = """\
+Train a model as a recipe says: RL, or pretraining of the bundled base model.
+
+RECIPE is a name that `ponder recipes` lists or a path to a .toml file. Any knob can be set after
+it, e.g. `ponder train zero-tiny seed=1 problems.task=gcd out=runs/gcd`; `--explain` prints all.
+Ctrl-C finishes the step and writes a checkpoint; Ctrl-C again quits at once."""
+
+_EVAL = """\
+Sample K completions for each problem and verify them: pass@1, pass@k and cons@k.
+
+MODEL is a bundled model (base-tiny), a folder, a run folder (its last checkpoint) or a hub id.
+SPEC is a reasoning-gym task, with settings if need be (chain_sum:min_terms=3,max_terms=4), a
+.jsonl or .parquet file, gsm8k (or gsm8k:path=FOLDER), or hub:ID."""
+
+_CHAT = """\
+Talk to a model. Each line is a question of its own; end with Ctrl-D. Reads a pipe, too:
+    echo "Calculate 3 + 4 - 5." | ponder chat runs/zero-tiny-20260101-120000"""
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=32)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser; each command puts the module that runs it under ``command``."""
+    parser = argparse.ArgumentParser(
+        prog="ponder",
+        description="Reasoning by reinforcement learning on answers that can be checked.",
+        epilog="Start with: ponder train zero-tiny",
+    )
+    parser.add_argument("--version", action="version", version=f"ponder {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _add_train(_command(commands, "train", "train a model as a recipe says", _TRAIN))
+    _command(commands, "recipes", "list the recipes", "List the recipes that ship with Ponder.")
+    _add_eval(_command(commands, "eval", "measure a model on problems", _EVAL))
+    _add_chat(_command(commands, "chat", "talk to a model", _CHAT))
+    _add_report(_command(commands, "report", "write a run's report", "Write RUN/report.html."))
+    _add_doctor(_command(commands, "doctor", "say what this machine can do", "Look around."))
+    return parser
+
+
+def _command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    short: str,
+    description: str,
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(
+        name, help=short, description=description, formatter_class=_Formatter
+    )
+    parser.set_defaults(command=f"ponder.cli.{name}", overrides=None)
+    return parser
+
+
+def _add_train(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("recipe", metavar="RECIPE", nargs="?", help="a name or a .toml file")
+    parser.add_argument("overrides", metavar="key.sub=value", nargs="*", help="settings on top")
+    parser.set_defaults(overrides=[])
+    parser.add_argument("--resume", metavar="RUN", type=Path, help="go on with an interrupted run")
+    parser.add_argument(
+        "--explain", action="store_true", help="print every knob and where it came from; do not run"
+    )
+
+
+def _add_eval(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL")
+    parser.add_argument("--problems", metavar="SPEC", required=True)
+    parser.add_argument("--k", type=_count, default=4, help="samples per problem (default 4)")
+    parser.add_argument("--num-problems", type=_count, default=128, metavar="N", help="default 128")
+    _add_sampling(parser)
+    parser.add_argument("--json", type=Path, metavar="PATH", help="also write the result here")
+
+
+def _add_chat(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL")
+    _add_sampling(parser)
+
+
+def _add_sampling(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--temperature", type=float, default=0.6, help="default 0.6; 0 is greedy")
+    parser.add_argument("--top-p", type=float, default=0.95, help="default 0.95; 1 is off")
+    parser.add_argument(
+        "--max-completion-tokens", type=_count, metavar="N", help="default: the run's own, or 1024"
+    )
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--template",
+        choices=("r1_zero", "chat", "plain"),
+        help="default: the run's own; else chat if the model has one; else r1_zero",
+    )
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
+
+
+def _add_report(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", type=Path, help="a run folder")
+
+
+def _add_doctor(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, not {value}")
+    return value

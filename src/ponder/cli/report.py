@@ -1,0 +1,14 @@
+"""`ponder report RUN`: write the run's HTML report."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+from ponder.cli.console import console
+from ponder.report.html import write_report
+
+
+def run(arguments: Namespace) -> int:
+    """Write the report and print its path."""
+    console().out(str(write_report(arguments.run)), highlight=False)
+    return 0
