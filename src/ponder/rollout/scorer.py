@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ponder.config.rl import RewardConfig
-from ponder.types import Completion, Problem, Rollout, Verdict
-from ponder.verify.rewards import RewardLimits, reward_parts, total
+from ponder.types import Completion, Problem, Rollout
+from ponder.verify.rewards import RewardLimits, reward_of, reward_parts
 from ponder.verify.verifiers import verify
 
 
@@ -17,8 +17,6 @@ class RuleScorer:
 
     def __call__(self, problem: Problem, completion: Completion, seed: int) -> Rollout:
         judgement = verify(problem, completion.text)
-        if judgement.verdict is Verdict.ERROR:
-            return Rollout(completion, judgement, {}, None)
         key = (seed, problem.id, completion.sample_index)
         parts = reward_parts(problem, completion, judgement, self.limits, key)
-        return Rollout(completion, judgement, parts, total(parts, self.reward))
+        return Rollout(completion, judgement, parts, reward_of(judgement, parts, self.reward))

@@ -84,10 +84,7 @@ def make_batch(groups: Sequence[Group], config: RLConfig, step: int) -> Batch:
     num = config.batch.minibatches
     bounds = [len(shuffled) * i // num for i in range(num + 1)]
     return Batch(
-        tuple(
-            _minibatch(shuffled[start:end], config)
-            for start, end in itertools.pairwise(bounds)
-        )
+        tuple(_minibatch(shuffled[start:end], config) for start, end in itertools.pairwise(bounds))
     )
 
 

@@ -43,10 +43,11 @@ def train(
     with run.lock(), torch_threads(config.threads):
         session = open_session(config, prepare(run, config, resume))
         with closing(Record(run, session, observer or NullObserver())) as record:
-            return _loop(session, record, should_stop)
+            return run_loop(session, record, should_stop)
 
 
-def _loop(session: Session, record: Record, should_stop: Callable[[], bool]) -> Summary:
+def run_loop(session: Session, record: Record, should_stop: Callable[[], bool]) -> Summary:
+    """The loop itself; ``train`` opens what it needs. Ends with a checkpoint and an evaluation."""
     config, policy, generator = session.config, session.policy, session.generator
     record.start()
     step, stopped = session.first_step, False

@@ -20,7 +20,7 @@ from ponder.models.load import load_model, save_model
 from ponder.problems.split import build_problems
 from ponder.problems.stream import ProblemStream
 from ponder.rollout.prompts import PromptMaker
-from ponder.rollout.rollout import rollout
+from ponder.rollout.rollout import Scorer, rollout
 from ponder.rollout.scorer import RuleScorer
 from ponder.seeds import derive_seed
 from ponder.train.collect import Collected, collect
@@ -39,7 +39,7 @@ class Session:
     generator: LocalGenerator
     stream: ProblemStream
     heldout: list[Problem]
-    scorer: RuleScorer
+    scorer: Scorer
     make_prompt: PromptMaker
     first_step: int
     seconds_before: float
