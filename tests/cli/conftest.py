@@ -84,7 +84,9 @@ def play_run(observer: RunObserver, steps: int = 6, delay: float = 0.0, lines: i
         text = f"<think> {body}</think> <answer>7</answer>"
         observer.on_step(step, make_row(step, steps), [make_group(text)])
         if step == 3:
-            observer.on_alarm("every group has equal rewards: [/this] step taught nothing " * 3)
+            observer.on_alarm(
+                "step 3: every group has equal rewards: [/this] step taught nothing " * 3
+            )
     after = make_result(0.92, 75)
     observer.on_eval(steps, after)
     observer.on_end(

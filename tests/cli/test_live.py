@@ -54,13 +54,13 @@ def test_a_frame_says_what_matters(play: Play) -> None:
     play(watch, steps=6)
     frame = "\n".join(frame_lines(watch, 100, 40))
     assert "zero-tiny  base-tiny (2.7M parameters, cpu)" in frame
-    assert "step 6/6" in frame
+    assert "6/6 steps" in frame
     assert "held-out pass@1   92.0 % ± 5.5" in frame
     assert "before: 16.0 % ± 7.5" in frame
     assert "accuracy          81.7%" in frame
     assert "length            65.0 tokens" in frame
     assert "reflective words  4.47 each" in frame
-    assert "alarm at step 4: every group has equal rewards: [/this] step" in frame
+    assert "alarm: step 3: every group has equal rewards: [/this] step" in frame
     assert "first completion: correct, reward 2, " in frame
     assert "Calculate 9 - 8 + 4 + 2 ." in frame
     assert "</think> <answer>7</answer>" in frame
@@ -136,11 +136,11 @@ def test_elsewhere_each_event_is_one_plain_line(play: Play) -> None:
     lines = out.file.getvalue().splitlines()
     assert lines[0].startswith("zero-tiny: base-tiny, 2.7M parameters on cpu, steps 0 to 6, runs/")
     assert lines[1].startswith("held-out problems at step 0: pass@1 16.0 % ± 7.5  tokens 20.0")
-    assert [line.split("  ")[0] for line in lines if line.startswith("step")] == [
-        f"step {n}/6" for n in range(1, 7)
+    assert [line.split("  ")[0] for line in lines if "/6 steps" in line] == [
+        f"{n}/6 steps" for n in range(1, 7)
     ]
     assert "accuracy 0.150  reward 0.400  tokens 15.0  reflective 0.30" in lines[2]
-    assert [line for line in lines if line.startswith("alarm: every group")]
+    assert [line for line in lines if line.startswith("alarm: step 3: every group")]
     assert len(lines) == 10
     assert "\x1b" not in out.file.getvalue()
 

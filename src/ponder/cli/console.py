@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import os
+
 from rich.console import Console
 from rich.text import Text
 
 THOUGHT, ANSWER = "dim", "bold"
+_PIPE_WIDTH = 220
 END_OF_THOUGHT = "</think>"
 
 
 def console() -> Console:
-    """Standard output. Nothing is guessed from what is printed (no emoji, no number colouring)."""
-    return Console(highlight=False, emoji=False)
+    """Standard output. Nothing is guessed from what is printed (no emoji, no number colouring).
+
+    In a pipe or a file lines are long, so that one row is one line.
+    """
+    out = Console(highlight=False, emoji=False)
+    if not out.is_terminal and "COLUMNS" not in os.environ:
+        out.width = _PIPE_WIDTH
+    return out
 
 
 def shown(text: str) -> str:

@@ -15,6 +15,7 @@ from ponder.config.pretrain import PretrainConfig
 from ponder.config.recipes import COMMAND_LINE, DEFAULT, Recipe
 from ponder.config.rl import RLConfig
 
+_WIDE_ENOUGH = 150
 _STYLES = {DEFAULT: "dim", COMMAND_LINE: "bold yellow"}
 
 
@@ -23,22 +24,38 @@ def print_explanation(recipe: Recipe, out: Console) -> None:
     out.print(Text(f"{recipe.config.name}: {recipe.about}", style="bold"))
     out.print(Text(f"layers: default < {' < '.join(recipe.lineage)} < {COMMAND_LINE}"))
     out.print()
-    out.print(_knobs(recipe))
+    if out.width >= _WIDE_ENOUGH:
+        out.print(_knob_table(recipe))
+    else:
+        for line in _knob_lines(recipe):
+            out.print(line)
     out.print()
     out.print(_arithmetic(recipe.config))
 
 
-def _knobs(recipe: Recipe) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("key", overflow="fold")
-    table.add_column("value", overflow="fold")
-    table.add_column("from", overflow="fold")
-    table.add_column("what it is", overflow="fold", ratio=1)
-    for key, field in leaf_fields(type(recipe.config)).items():
-        origin = recipe.origin(key)
+def _knob_lines(recipe: Recipe) -> Iterator[Text]:
+    """Two lines per knob: what fits a narrow terminal."""
+    for key, value, origin, doc in _knobs(recipe):
         style = _STYLES.get(origin, "")
-        row = (key, show_value(value_at(recipe.config, key)), origin, field.description or "")
-        table.add_row(*(Text(cell) for cell in row), style=style)
+        yield Text.assemble((key, f"bold {style}"), (f" = {value}  ({origin})", style))
+        yield Text(f"    {doc}", style="dim")
+
+
+def _knobs(recipe: Recipe) -> Iterator[tuple[str, str, str, str]]:
+    """(key, value, origin, doc) of every knob."""
+    for key, field in leaf_fields(type(recipe.config)).items():
+        value = show_value(value_at(recipe.config, key))
+        yield key, value, recipe.origin(key), (field.description or "").replace("``", "`")
+
+
+def _knob_table(recipe: Recipe) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("key", no_wrap=True)
+    table.add_column("value", overflow="fold", max_width=44)
+    table.add_column("from", no_wrap=True)
+    table.add_column("what it is", overflow="fold", ratio=1)
+    for row in _knobs(recipe):
+        table.add_row(*map(Text, row), style=_STYLES.get(row[2], ""))
     return table
 
 

@@ -81,7 +81,7 @@ def step_line(watch: Watch) -> str:
     """A step in one plain line, for a log."""
     row, steps = watch.row, watch.info.steps if watch.info else "?"
     parts = [
-        f"step {watch.num_done}/{steps}",
+        f"{watch.num_done}/{steps} steps",
         f"accuracy {row.get('reward/accuracy', 0.0):.3f}",
         f"reward {row.get('reward/mean', 0.0):.3f}",
         f"tokens {row.get('rollout/mean_tokens', 0.0):.1f}",

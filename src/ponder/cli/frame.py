@@ -64,7 +64,7 @@ class Frame:
         bar.add_column(no_wrap=True)
         bar.add_row(
             ProgressBar(total=info.steps, completed=watch.num_done),
-            Text(f"step {watch.num_done}/{info.steps}  {times}"),
+            Text(f"{watch.num_done}/{info.steps} steps  {times}"),
         )
         return bar
 
@@ -91,8 +91,8 @@ class Frame:
         yield grid
 
     def _alarms(self, width: int) -> Iterator[RenderableType]:
-        for step, alarm in self.watch.alarms[-_MAX_ALARMS:]:
-            text = f"alarm at step {step}: {' '.join(shown(alarm).split())}"
+        for alarm in self.watch.alarms[-_MAX_ALARMS:]:
+            text = f"alarm: {' '.join(shown(alarm).split())}"
             yield _cut(Text(text, style="bold red"), _ALARM_LINES * (width - _WRAP_LOSS))
 
 
@@ -102,7 +102,7 @@ def _sample(
     """A title, the question and the completion, its middle left out where it is too long."""
     rollout = sample.rollout
     reward = "none" if rollout.reward is None else f"{rollout.reward:g}"
-    title = f"step {sample.step + 1}, first problem, first completion: "
+    title = f"step {sample.step}, first problem, first completion: "
     title += f"{rollout.judgement.verdict}, reward {reward}, {rollout.num_tokens} tokens"
     question = _cut(Text(" ".join(shown(sample.question).split()), style="italic"), width)
     body = list(styled(rollout.completion.text).wrap(console, width))

@@ -71,3 +71,8 @@ class PlainWatch(Watch):
         """One line per alarm."""
         super().on_alarm(text)
         self._print(f"alarm: {' '.join(text.split())}")
+
+    def on_stop(self) -> None:
+        """Say that the wish was heard."""
+        super().on_stop()
+        self._print("stopping after this step (Ctrl-C again quits at once)")

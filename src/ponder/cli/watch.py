@@ -56,9 +56,11 @@ class Watch:
     row: Mapping[str, float] = field(default_factory=dict)
     curves: dict[str, list[float]] = field(default_factory=lambda: {key: [] for key in CURVES})
     evals: dict[int, EvalResult] = field(default_factory=dict)
-    alarms: list[tuple[int, str]] = field(default_factory=list)
+    alarms: list[str] = field(default_factory=list)
     sample: ShownSample | None = None
     summary: Summary | None = None
+    earlier_rows: Sequence[Mapping[str, float]] = ()
+    """Rows of metrics.jsonl of the run that is resumed; those before its first step are drawn."""
     stopping: bool = False
     """Set when the person asked for the end of the run."""
 
@@ -72,6 +74,9 @@ class Watch:
         """Keep what is known of the run."""
         self.info = info
         self.num_done = info.first_step
+        for row in self.earlier_rows:
+            if row["step"] < info.first_step:
+                self._extend_curves(row)
 
     def on_phase(self, step: int, phase: Phase) -> None:
         """Keep the phase; time evaluations and the first rollout apart from the steps."""
@@ -85,9 +90,7 @@ class Watch:
         """Keep the row, its curves and one completion."""
         self.num_done = step + 1
         self.row = metrics
-        for key, curve in self.curves.items():
-            if key in metrics:
-                curve.append(metrics[key])
+        self._extend_curves(metrics)
         self.sample = choose_sample(step, groups) or self.sample
         self._step_ends.append(self.clock())
 
@@ -99,13 +102,22 @@ class Watch:
             self._eval_began = None
 
     def on_alarm(self, text: str) -> None:
-        """Keep the alarm with the step it was raised in."""
-        self.alarms.append((self.num_done, text))
+        """Keep the alarm (its text names the step)."""
+        self.alarms.append(text)
 
     def on_end(self, summary: Summary) -> None:
         """Keep the summary."""
         self.summary = summary
         self.phase = None
+
+    def on_stop(self) -> None:
+        """The person asked for the end of the run."""
+        self.stopping = True
+
+    def _extend_curves(self, row: Mapping[str, float]) -> None:
+        for key, curve in self.curves.items():
+            if key in row:
+                curve.append(row[key])
 
     @property
     def elapsed(self) -> float:

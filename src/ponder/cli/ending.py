@@ -1,0 +1,54 @@
+"""The end of a run: before and after, and where everything is."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ponder.cli.console import clock_time
+from ponder.cli.figures import result_rows
+from ponder.report.html import write_report
+from ponder.train.summary import Summary
+
+
+def print_ending(summary: Summary, out: Console) -> None:
+    """Print the table, write the report of a finished run, print the paths."""
+    out.print()
+    if summary.before is not None:
+        out.print(before_after(summary))
+        out.print()
+    for name, value in _paths(summary):
+        out.print(Text.assemble((f"{name:<8}", "bold"), value), soft_wrap=True)
+
+
+def before_after(summary: Summary) -> Table:
+    """The held-out figures before and after, side by side."""
+    assert summary.before is not None
+    before = summary.before.figures()
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column(f"{before['num_problems']} held-out problems", no_wrap=True)
+    table.add_column("before", justify="right", no_wrap=True)
+    table.add_column("after", justify="right", no_wrap=True, style="bold")
+    after = result_rows(summary.after.figures()) if summary.after else {}
+    for name, value in result_rows(before).items():
+        table.add_row(Text(name), Text(value), Text(after.get(name, "-")))
+    return table
+
+
+def _paths(summary: Summary) -> list[tuple[str, str]]:
+    run = summary.run_path
+    spent = f"{summary.steps} steps in {clock_time(summary.seconds)}"
+    if not summary.finished:
+        return [
+            ("stopped", f"{spent}; the checkpoint is written"),
+            ("run", str(run)),
+            ("resume", f"ponder train --resume {run}"),
+        ]
+    return [
+        ("done", spent),
+        ("run", str(run)),
+        ("report", str(write_report(run))),
+        ("model", str(summary.model_path)),
+        ("talk", f"ponder chat {run}"),
+    ]

@@ -1,0 +1,88 @@
+"""What `--problems SPEC` and `MODEL` mean."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from ponder.config.overrides import read_toml_value
+from ponder.config.recipes import read_config
+from ponder.config.rl import ProblemsConfig, RLConfig
+from ponder.config.translate import translate
+from ponder.errors import PonderError
+from ponder.runlog.checkpoint import CheckpointStore
+from ponder.runlog.folder import RunFolder
+
+FILE_TYPES = (".jsonl", ".parquet")
+
+
+def parse_problems(spec: str) -> ProblemsConfig:
+    """``chain_sum:min_terms=3,max_terms=4``, ``gsm8k``, ``hub:ID``, or a path; settings after ":".
+
+    The settings of a task go to the task; those of the others are keys of ``[problems]``
+    (``data.jsonl:question_field=q``).
+
+    Raises:
+        PonderError: settings that are not key=value, or a key that does not exist.
+    """
+    table = _source_table(spec)
+    try:
+        return ProblemsConfig.model_validate(table)
+    except ValidationError as error:
+        raise translate(error, ProblemsConfig, lambda key: "--problems") from error
+
+
+def _source_table(spec: str) -> dict[str, Any]:
+    if spec.startswith("hub:"):
+        head, settings = _split(spec.removeprefix("hub:"))
+        return {"hub": head} | settings
+    head, settings = _split(spec)
+    if head == "gsm8k":
+        return {"name": head} | settings
+    if Path(head).suffix in FILE_TYPES or Path(head).is_dir():
+        return {"path": head} | settings
+    return {"task": head, "settings": settings}
+
+
+def _split(spec: str) -> tuple[str, dict[str, Any]]:
+    head, _, text = spec.partition(":")
+    if not text:
+        return head, {}
+    try:
+        return head, tomllib.loads(f"value = {{{text}}}")["value"]
+    except tomllib.TOMLDecodeError:
+        pairs = [pair.partition("=") for pair in text.split(",")]
+    if not all(key and equals for key, equals, _ in pairs):
+        raise PonderError("--problems", spec, "write settings as NAME:key=value,key=value")
+    return head, {key.strip(): read_toml_value(value) for key, _, value in pairs}
+
+
+@dataclass(frozen=True, slots=True)
+class ModelChoice:
+    """What to load, and the config of the run it comes from, if it comes from one."""
+
+    source: str
+    config: RLConfig | None = None
+
+
+def choose_model(spec: str) -> ModelChoice:
+    """A run folder means its newest checkpoint (verified); anything else is for ``load_model``.
+
+    Raises:
+        PonderError: the run has no checkpoint yet, or its newest one is damaged.
+    """
+    path = Path(spec)
+    if not (path / "config.toml").is_file():
+        return ModelChoice(spec)
+    folder = RunFolder.open(path)
+    store = CheckpointStore(folder.checkpoints_dir)
+    checkpoint = store.latest()
+    if checkpoint is None:
+        raise PonderError("MODEL", spec, "this run has no checkpoint yet; let it write one")
+    store.verify(checkpoint)
+    config = read_config(folder.config_path)
+    return ModelChoice(str(checkpoint), config if isinstance(config, RLConfig) else None)

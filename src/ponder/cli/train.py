@@ -1,0 +1,89 @@
+"""`ponder train`: a recipe becomes a run folder; the run is watched, and ends with a table."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from argparse import Namespace
+from pathlib import Path
+
+from rich.console import Console
+
+from ponder.cli.console import console
+from ponder.cli.ending import print_ending
+from ponder.cli.explain import print_explanation
+from ponder.cli.live import watching
+from ponder.cli.pretrain import watch_pretraining
+from ponder.cli.stop import StopOnSignal
+from ponder.config.recipes import AnyConfig, load_recipe, read_config, to_toml
+from ponder.config.rl import RLConfig
+from ponder.errors import PonderError
+from ponder.runlog.folder import RunFolder
+from ponder.runlog.metrics import read_metrics
+
+INTERRUPTED = 130
+
+
+def run(arguments: Namespace) -> int:
+    """Start a run, resume one, or only explain its recipe."""
+    out = console()
+    if arguments.resume is not None:
+        return _resume(arguments, out)
+    if arguments.recipe is None:
+        raise PonderError("RECIPE", None, "name a recipe (`ponder recipes` lists them) or a file")
+    recipe = load_recipe(arguments.recipe, arguments.overrides)
+    if arguments.explain:
+        print_explanation(recipe, out)
+        return 0
+    path = recipe.config.out or new_run_path(recipe.config.name)
+    existed = path.exists()
+    folder = RunFolder.create(path, to_toml(recipe.config))
+    try:
+        return _train(recipe.config, folder, False, out)
+    except PonderError:
+        _discard_unused(folder, existed)
+        raise
+
+
+def _resume(arguments: Namespace, out: Console) -> int:
+    extra = [word for word in (arguments.recipe, *arguments.overrides) if word]
+    if extra or arguments.explain:
+        fix = "a resumed run keeps its own config.toml; give --resume RUN and nothing else"
+        raise PonderError("--resume", " ".join([*extra, *["--explain"] * arguments.explain]), fix)
+    folder = RunFolder.open(arguments.resume)
+    return _train(read_config(folder.config_path), folder, True, out)
+
+
+def _train(config: AnyConfig, folder: RunFolder, resume: bool, out: Console) -> int:
+    if not isinstance(config, RLConfig):
+        with folder.lock():
+            watch_pretraining(config, folder, out)
+        return 0
+    from ponder.train.grpo import train
+
+    with watching(out) as watch, StopOnSignal(watch) as stop:
+        watch.earlier_rows = read_metrics(folder.metrics_path) if resume else ()
+        summary = train(config, folder, resume, watch, stop)
+    print_ending(summary, out)
+    return 0 if summary.finished else INTERRUPTED
+
+
+def new_run_path(name: str) -> Path:
+    """runs/NAME-TIME, which does not exist yet."""
+    stem = f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    path, number = Path("runs") / stem, 2
+    while path.exists():
+        path, number = Path("runs") / f"{stem}-{number}", number + 1
+    return path
+
+
+def _discard_unused(folder: RunFolder, existed: bool) -> None:
+    """Remove the folder of a run that failed before its first step, so that a retry may have it."""
+    used = [folder.checkpoints_dir, folder.rollouts_dir]
+    if any(any(part.iterdir()) for part in used if part.is_dir()):
+        return
+    if existed:
+        folder.config_path.unlink(missing_ok=True)
+        folder.metrics_path.unlink(missing_ok=True)
+    else:
+        shutil.rmtree(folder.path, ignore_errors=True)
