@@ -97,6 +97,7 @@ def test_the_answer_is_the_last_complete_element_after_the_thought(
         (r"prefilled \boxed{3}</think> \boxed{4}", "4"),
         (r"\boxed{4} <answer>\boxed{5}</answer>", "4"),
         (r"<answer>\boxed{5}</answer>", None),
+        (r"\boxed{4} <answer> 5", None),
     ],
 )
 def test_the_box_stands_after_the_thought_and_outside_the_answer(

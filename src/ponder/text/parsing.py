@@ -80,8 +80,8 @@ def format_fault(text: str) -> str:
 def _split_answer(text: str) -> tuple[str | None, str]:
     """The content of the last ``<answer>`` element, and the text outside all of them.
 
-    An element that is opened last and never closed leaves no answer: there is no falling back to
-    an earlier one.
+    An element that is opened last and never closed leaves nothing: there is no falling back to an
+    earlier one, nor to a box before it.
     """
     answer: str | None = None
     outside: list[str] = []
@@ -96,8 +96,13 @@ def _split_answer(text: str) -> tuple[str | None, str]:
             answer = text[opened : tag.start()].strip()
             opened, done = None, tag.end()
     if opened is not None:
-        return None, "\n".join(outside)
+        return None, ""
     return answer, "\n".join([*outside, text[done:]])
+
+
+def has_box(text: str) -> bool:
+    """Whether a box is at least begun in the text."""
+    return _BOX.search(text) is not None
 
 
 def last_boxed(text: str) -> str | None:

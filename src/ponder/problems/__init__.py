@@ -1,0 +1,1 @@
+"""Where problems come from: reasoning-gym, files, the hub; disjoint splits; resumable streams."""

@@ -1,0 +1,89 @@
+"""Does a source's verifier deserve trust? References must score, nonsense must not."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ponder.types import Judgement, Problem, ProblemSource, Verdict
+from ponder.verify.gym_entries import GymEntryError
+from ponder.verify.verifiers import verify
+
+_PROBES: dict[str, Callable[[Problem], str]] = {
+    "reference": lambda problem: f"<think> t </think> <answer> {problem.answer} </answer>",
+    "nonsense": lambda problem: "<think> t </think> <answer> xyzzy plugh </answer>",
+    "empty": lambda problem: "<think> t </think> <answer>  </answer>",
+    "none": lambda problem: "",
+}
+"""Completions that every problem is probed with; only the first may be correct."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditFailure:
+    """A probe that was judged wrongly. ``probe`` is a key of the probes, or "generation"."""
+
+    problem_id: str
+    probe: str
+    judgement: Judgement
+
+
+@dataclass(frozen=True, slots=True)
+class AuditReport:
+    """What came of probing the first ``num_problems`` problems of a source."""
+
+    source: str
+    num_problems: int
+    failures: tuple[AuditFailure, ...]
+
+    @property
+    def is_clean(self) -> bool:
+        return not self.failures
+
+    def counts(self) -> dict[str, int]:
+        """Failures by probe."""
+        return dict(Counter(failure.probe for failure in self.failures))
+
+    def lines(self, limit: int = 10) -> list[str]:
+        """The report as text, with at most ``limit`` failures in full."""
+        if self.is_clean:
+            return [f"{self.source}: {self.num_problems} problems, every probe judged rightly"]
+        counts = ", ".join(f"{probe} {count}" for probe, count in self.counts().items())
+        head = f"{self.source}: {self.num_problems} problems, probes judged wrongly: {counts}"
+        return [head, *(_line(failure) for failure in self.failures[:limit])]
+
+
+def audit(source: ProblemSource, n: int) -> AuditReport:
+    """Probe the first ``n`` problems: the reference must be correct; the others must not be.
+
+    Nonsense must not even raise inside the scorer (verdict ``error``): then a bad completion would
+    leave the loss instead of being punished.
+    """
+    failures: list[AuditFailure] = []
+    num_problems = min(n, len(source))
+    for index in range(num_problems):
+        try:
+            problem = source[index]
+        except GymEntryError as error:
+            judgement = Judgement(Verdict.ERROR, None, str(error))
+            failures.append(AuditFailure(f"{source.name} {index}", "generation", judgement))
+            continue
+        for probe, completion in _PROBES.items():
+            judgement = verify(problem, completion(problem))
+            if not _is_right(probe, judgement.verdict):
+                failures.append(AuditFailure(problem.id, probe, judgement))
+    return AuditReport(source.name, num_problems, tuple(failures))
+
+
+def _is_right(probe: str, verdict: Verdict) -> bool:
+    if probe == "reference":
+        return verdict is Verdict.CORRECT
+    return verdict in (Verdict.INCORRECT, Verdict.UNPARSABLE)
+
+
+def _line(failure: AuditFailure) -> str:
+    judgement = failure.judgement
+    answer = "" if judgement.answer is None else f" on {judgement.answer[:60]!r}"
+    return (
+        f"  {failure.problem_id}: {failure.probe} -> {judgement.verdict}{answer} {judgement.reason}"
+    )

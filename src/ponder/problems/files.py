@@ -1,0 +1,121 @@
+"""Rows of local files: .jsonl, .json (a list), .parquet, or a folder of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from ponder.errors import PonderError
+from ponder.problems.rows import Row
+
+_SPLITS = ("train", "test", "validation", "valid", "dev", "eval")
+
+
+def read_path(path: Path, split: str, field: str = "problems.split") -> Iterator[Row]:
+    """The rows of a file, or of the files of a split in a folder.
+
+    In a folder, the files of split "test" are those named test.*, test-*, test_* or test/*; files
+    whose names say no split at all are the split "train". A single file is the split "train".
+    ``field`` is where in the config the split is named.
+
+    Raises:
+        PonderError: nothing there, no such split, an unknown kind of file, a line that is no JSON.
+    """
+    if path.is_dir():
+        for file in _files_of_split(path, split, field):
+            yield from read_file(file)
+        return
+    if not path.is_file():
+        raise PonderError("problems.path", str(path), "there is no such file or folder")
+    if split != "train":
+        fix = f"{path.name} is a single file and has no splits; leave it out or give a folder"
+        raise PonderError(field, split, fix)
+    yield from read_file(path)
+
+
+def read_file(path: Path) -> Iterator[Row]:
+    """The rows of one file. PonderError as for ``read_path``."""
+    if path.suffix not in _READERS:
+        fix = f"use one of {', '.join(_READERS)}, or a folder of them"
+        raise PonderError("problems.path", str(path), fix)
+    return _READERS[path.suffix](path)
+
+
+def _files_of_split(folder: Path, split: str, field: str) -> list[Path]:
+    files = sorted(file for file in folder.rglob("*") if file.suffix in _READERS)
+    if not files:
+        fix = f"the folder has no {', '.join(_READERS)} files"
+        raise PonderError("problems.path", str(folder), fix)
+    names = {file: _split_of(file.relative_to(folder)) for file in files}
+    found = [file for file in files if names[file] == split]
+    if not found:
+        there = sorted(set(names.values()))
+        raise PonderError(field, split, f"{folder} has the splits {', '.join(there)}")
+    return found
+
+
+def _split_of(file: Path) -> str:
+    for part in (file.stem, *(parent.name for parent in file.parents)):
+        word = part.lower().replace("_", "-").replace(".", "-").split("-")[0]
+        if word in _SPLITS:
+            return word
+    return "train"
+
+
+def _read_jsonl(path: Path) -> Iterator[Row]:
+    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+        if line.strip():
+            place = f"{path.name}:{number}"
+            yield Row(place, _object(_json(line, place), place))
+
+
+def _read_json(path: Path) -> Iterator[Row]:
+    content = _json(path.read_bytes(), path.name)
+    if not isinstance(content, list):
+        raise PonderError("problems.path", str(path), "a .json file must hold a list of objects")
+    for number, item in enumerate(content, start=1):
+        place = f"{path.name}:{number}"
+        yield Row(place, _object(item, place))
+
+
+def _json(raw: bytes, place: str) -> Any:
+    try:
+        return json.loads(raw.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        shown = raw[:60].decode(errors="replace")
+        fix = f"{place} is not valid JSON ({error}); mend or remove it"
+        raise PonderError("problems.path", shown, fix) from error
+
+
+def _object(item: Any, place: str) -> dict[str, Any]:
+    if not isinstance(item, dict):
+        fix = (
+            f"{place} must be a JSON object with fields, like " + '{"question": ..., "answer": ...}'
+        )
+        raise PonderError("problems.path", item, fix)
+    return item
+
+
+def _read_parquet(path: Path) -> Iterator[Row]:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        fix = 'reading .parquet needs pyarrow: pip install "ponder[parquet]"'
+        raise PonderError("problems.path", str(path), fix) from error
+    try:
+        table = pyarrow.parquet.read_table(path)
+    except (OSError, pyarrow.ArrowException) as error:
+        fix = f"this is not a readable parquet file ({error})"
+        raise PonderError("problems.path", str(path), fix) from error
+    for number, fields in enumerate(table.to_pylist(), start=1):
+        yield Row(f"{path.name}:{number}", fields)
+
+
+_READERS: dict[str, Callable[[Path], Iterator[Row]]] = {
+    ".jsonl": _read_jsonl,
+    ".json": _read_json,
+    ".parquet": _read_parquet,
+}

@@ -1,0 +1,143 @@
+"""Problem sources made of others: a list, a mixture, one side of an endless source."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from itertools import accumulate
+
+from ponder.errors import PonderError
+from ponder.problems.fingerprint import fingerprint, is_heldout
+from ponder.seeds import derive_seed
+from ponder.types import Problem, ProblemSource
+from ponder.verify.gym_entries import GymEntryError
+from ponder.verify.verifiers import reference_fault
+
+LANE = 64
+"""Consecutive indices of an endless source among which one problem of a side is looked for."""
+PATIENCE_LANES = 50
+"""Lanes in a row without a new held-out question after which there are taken to be no more."""
+
+
+class ListSource:
+    """Problems held in memory."""
+
+    def __init__(self, name: str, problems: Sequence[Problem]) -> None:
+        self.name = name
+        self.problems = list(problems)
+
+    def __len__(self) -> int:
+        return len(self.problems)
+
+    def __getitem__(self, index: int) -> Problem:
+        return self.problems[index]
+
+
+class Mixture:
+    """Each lane of indices comes from one of the sources, drawn by weight from (seed, lane)."""
+
+    def __init__(
+        self, sources: Sequence[ProblemSource], weights: Sequence[float], seed: int
+    ) -> None:
+        self.name = "+".join(source.name for source in sources)
+        self.sources = list(sources)
+        self.bounds = list(accumulate(weights))
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return min(len(source) for source in self.sources)
+
+    def __getitem__(self, index: int) -> Problem:
+        draw = derive_seed(self.seed, "mixture", index // LANE) / 2**63 * self.bounds[-1]
+        return self.sources[bisect_right(self.bounds[:-1], draw)][index]
+
+
+class TrainSide:
+    """``size`` problems of an endless source that are not held out and whose reference verifies.
+
+    Problem k is the first such one in lane k, so any position costs the same and none is replayed.
+    """
+
+    def __init__(self, source: ProblemSource, size: int) -> None:
+        self.name = source.name
+        self.source = source
+        self.size = size
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __getitem__(self, index: int) -> Problem:
+        if not 0 <= index < self.size:
+            raise IndexError(index)
+        problem, fault = first_in_lane(self.source, index, lambda q: not is_heldout(q))
+        if problem is None:
+            fix = f"no usable training problem among {LANE}: {fault}; choose other settings"
+            raise PonderError("problems.task", self.name, fix)
+        return problem
+
+
+class HeldoutSide:
+    """Up to ``size`` different held-out problems of an endless source, found in order and kept.
+
+    Raises PonderError when a position is asked for that the source has not enough questions for.
+    """
+
+    def __init__(self, source: ProblemSource, size: int) -> None:
+        self.name = f"{source.name} (held out)"
+        self.source = source
+        self.size = size
+        self._found: list[Problem] = []
+        self._seen: set[str] = set()
+        self._lane = 0
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __getitem__(self, index: int) -> Problem:
+        if not 0 <= index < self.size:
+            raise IndexError(index)
+        while len(self._found) <= index:
+            self._find_next()
+        return self._found[index]
+
+    def _find_next(self) -> None:
+        fault = ""
+        for _ in range(PATIENCE_LANES):
+            problem, fault = first_in_lane(self.source, self._lane, self._is_new)
+            self._lane += 1
+            if problem is not None:
+                self._seen.add(fingerprint(problem.question))
+                self._found.append(problem)
+                return
+        count = len(self._found)
+        fix = (
+            f"{self.source.name} has only {count} different held-out questions ({fault}); "
+            f"ask for at most {count}, or choose settings that give more different questions"
+        )
+        raise PonderError("eval.num_problems", f"more than {count}", fix)
+
+    def _is_new(self, question: str) -> bool:
+        return is_heldout(question) and fingerprint(question) not in self._seen
+
+
+def first_in_lane(
+    source: ProblemSource, lane: int, wanted: Callable[[str], bool]
+) -> tuple[Problem | None, str]:
+    """The lane's first problem with a wanted question and a reference that verifies.
+
+    Without one: None and why the last candidate was no good.
+    """
+    fault = ""
+    for index in range(lane * LANE, (lane + 1) * LANE):
+        try:
+            problem = source[index]
+        except GymEntryError as error:
+            fault = str(error)
+            continue
+        if not wanted(problem.question):
+            fault = fault or "the questions are on the other side of the split or seen before"
+        elif not (found := reference_fault(problem)):
+            return problem, ""
+        else:
+            fault = f"the reference answer {problem.answer!r} does not verify: {found}"
+    return None, fault

@@ -1,0 +1,1 @@
+"""Verdicts and rewards: what a completion answers, whether that is right, and what it earns."""

@@ -1,0 +1,74 @@
+"""The words that may follow a number without changing it."""
+
+from __future__ import annotations
+
+import re
+
+_SHORT = {
+    "m", "g", "s", "h", "l", "L", "km", "cm", "mm", "kg", "mg", "ml", "mL", "ft", "in", "yd", "mi",
+    "lb", "oz", "hr", "kW", "Hz",
+}  # fmt: skip
+"""Words of one or two letters that are units; any other ("x", "or", "k", "pi") is not."""
+
+_ATTACHED = _SHORT | {
+    "min", "sec", "hrs", "lbs", "mph", "kmh", "kph", "km/h", "m/s", "rpm", "GHz", "MHz", "degrees",
+}  # fmt: skip
+"""What may stand right after the last digit, without a space."""
+
+_MORE_THAN_A_UNIT = """
+    and not maybe perhaps possibly probably about approximately approx roughly around nearly almost
+    over under more less fewer greater least most than plus minus times divided multiplied squared
+    cubed factorial mod modulo base sqrt sin cos tan log exp infinity infty inf nan
+    half halves third thirds quarter quarters fourth fourths fifth fifths sixth sixths seventh
+    sevenths eighth eighths ninth ninths tenth tenths hundredth hundredths thousandth thousandths
+    ten tens hundred hundreds thousand thousands million millions billion billions trillion
+    trillions dozen dozens score scores gross lakh crore percent
+    but unless except either neither unknown wrong incorrect false point
+    one two three four five six seven eight nine twenty thirty forty fifty sixty seventy eighty
+    ninety
+"""
+_CHANGES_THE_NUMBER = frozenset(_MORE_THAN_A_UNIT.split())
+
+_ALIASES = {
+    "$": "dollar", "usd": "dollar", "€": "euro", "£": "pound", "¥": "yen", "₹": "rupee",
+    "kilometer": "km", "kilometre": "km", "centimeter": "cm", "centimetre": "cm",
+    "millimeter": "mm", "millimetre": "mm", "meter": "m", "metre": "m",
+    "kilogram": "kg", "gram": "g", "liter": "l", "litre": "l",
+    "foot": "ft", "feet": "ft", "inche": "in", "inch": "in", "yard": "yd", "mile": "mi",
+    "hour": "h", "hr": "h", "minute": "min", "second": "s", "sec": "s", "ounce": "oz",
+    "km/hour": "km/h",
+}  # fmt: skip
+_UNIT = re.compile(
+    r"[A-Za-z]+(?:(?:\.?\s+|\s*[/-]\s*)[A-Za-z]+){0,4}\.?(?:\s?(?:\^\s*(?:\{\s*)?[23](?:\s*\})?|[²³]))?"
+)
+_WORD = re.compile(r"[A-Za-z]+")
+
+
+def normal_unit(text: str, is_attached: bool) -> str | None:
+    """One spelling of a unit, "" for none, or None if the text is not plainly a unit.
+
+    Args:
+        text: what stands after a number.
+        is_attached: no space stands between them, so only a known abbreviation will do.
+    """
+    unit = text.strip()
+    if not unit or unit in _ALIASES:
+        return _ALIASES.get(unit, "")
+    if not _UNIT.fullmatch(unit) or (is_attached and unit not in _ATTACHED):
+        return None
+    words = _WORD.findall(unit)
+    if any(word.lower() in _CHANGES_THE_NUMBER for word in words):
+        return None
+    if any(len(word) <= 2 and word not in _SHORT for word in words):
+        return None
+    power = re.search(r"([23²³])\s*\}?$", unit)
+    spelt = re.sub(r"\s*(?:\^\s*\{?\s*[23]\s*\}?|[²³])$", "", unit)
+    return "/".join(_singular(part) for part in re.split(r"\s*/\s*|\s+per\s+", spelt)) + (
+        {"2": "^2", "²": "^2", "3": "^3", "³": "^3"}[power[1]] if power else ""
+    )
+
+
+def _singular(words: str) -> str:
+    lower = " ".join(words.split()).rstrip(".").lower()
+    singular = lower[:-1] if lower.endswith("s") and len(lower) > 2 else lower
+    return _ALIASES.get(singular, singular)
