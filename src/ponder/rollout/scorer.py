@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ponder.config.rl import RewardConfig
-from ponder.types import Completion, Problem, Rollout
-from ponder.verify.rewards import RewardLimits, reward_of, reward_parts
+from ponder.types import Completion, Problem, Rollout, Verdict
+from ponder.verify.rewards import RewardLimits, reward_parts, total
 from ponder.verify.verifiers import verify
 
 
@@ -19,4 +19,6 @@ class RuleScorer:
         judgement = verify(problem, completion.text)
         key = (seed, problem.id, completion.sample_index)
         parts = reward_parts(problem, completion, judgement, self.limits, key)
-        return Rollout(completion, judgement, parts, reward_of(judgement, parts, self.reward))
+        is_ours = judgement.verdict is Verdict.ERROR
+        reward = None if is_ours else total(parts, self.reward)
+        return Rollout(completion, judgement, parts, reward)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 
 from ponder.algo import chunked_logprobs
 from ponder.train.batch import PromptRows, Row
@@ -64,7 +65,5 @@ def score(
 
 def pad(values: Sequence[Tensor] | Sequence[list[float]], like: Tensor) -> Tensor:
     """[B, T] in the shape, type and place of ``like``, from one row of numbers per completion."""
-    padded = torch.zeros_like(like)
-    for row, numbers in zip(padded, values, strict=True):
-        row[: len(numbers)] = torch.as_tensor(numbers, dtype=like.dtype)
-    return padded
+    rows = [torch.as_tensor(numbers, dtype=like.dtype) for numbers in values]
+    return pad_sequence(rows, batch_first=True).to(like.device)
