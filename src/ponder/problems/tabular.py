@@ -40,6 +40,15 @@ def tabular_problems(config: ProblemsConfig) -> ProblemSet:
     return _problem_set(config, kept, both, len(train.problems) - len(kept))
 
 
+def split_problems(config: ProblemsConfig) -> list[Problem]:
+    """Every usable problem of ``config.split``, held out or not, in the order of fingerprints.
+
+    This is for measuring a model that was not trained on them.
+    """
+    rows = _problems(config, config.split, "problems.split")
+    return sorted(rows.problems, key=lambda problem: fingerprint(problem.question))
+
+
 def _problem_set(
     config: ProblemsConfig, train: list[Problem], heldout: Rows, num_overlapping: int
 ) -> ProblemSet:

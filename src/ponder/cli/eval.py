@@ -1,0 +1,114 @@
+"""`ponder eval`: pass@1 with its standard error, pass@k and cons@k on problems."""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from rich.text import Text
+
+from ponder.cli.console import console
+from ponder.cli.figures import result_rows
+from ponder.cli.opened import MAX_BATCH_SIZE, OpenModel, open_model
+from ponder.cli.specs import parse_problems
+from ponder.config.rl import ProblemsConfig, RewardConfig, RLConfig
+from ponder.errors import PonderError
+from ponder.evals.evaluate import result_of
+from ponder.evals.result import EvalResult
+from ponder.problems.split import build_problems
+from ponder.problems.tabular import split_problems
+from ponder.rollout.rollout import rollout
+from ponder.rollout.scorer import RuleScorer
+from ponder.runlog.durable import disk_errors
+from ponder.types import Group, Problem
+
+
+def run(arguments: Namespace) -> int:
+    """Sample, verify, print, and write the JSON if one was asked for."""
+    if arguments.json is not None and not arguments.json.absolute().parent.is_dir():
+        raise PonderError("--json", str(arguments.json), "there is no such folder; make it first")
+    config = parse_problems(arguments.problems)
+    opened = open_model(arguments)
+    problems, which = choose_problems(config, opened.run_config, arguments.num_problems)
+    out = console()
+    result = measure(opened, problems, arguments.k, arguments.seed, out)
+    title = f"{arguments.model} on {len(problems)} {which}, {arguments.k} samples each"
+    out.print(_table(result, title))
+    if arguments.json is not None:
+        told = {
+            "model": arguments.model,
+            "problems_spec": arguments.problems,
+            "which_problems": which,
+            "template": opened.make_prompt.template.model_dump(mode="json"),
+        }
+        _write_json(arguments, told | result.to_json())
+        out.print(Text(f"written to {arguments.json}"), soft_wrap=True)
+    return 0
+
+
+def choose_problems(
+    config: ProblemsConfig, trained: RLConfig | None, num_problems: int
+) -> tuple[list[Problem], str]:
+    """At most ``num_problems`` problems, and which ones they are, in words.
+
+    Of a task, of a source with a held-out split, and of whatever the model was trained on
+    (``trained``: the run's config) these are held-out problems; otherwise all rows count.
+    """
+    procedural = config.task is not None or config.mixture is not None
+    has_split = config.heldout_split is not None or config.name is not None
+    name = config.task or config.name or config.hub or str(config.path)
+    if procedural or has_split or _same_source(config, trained):
+        source = build_problems(config, seed=0).heldout
+        if not len(source):
+            raise PonderError("--problems", name, "it has no held-out problems")
+        count = min(num_problems, len(source))
+        return [source[i] for i in range(count)], f"held-out problems of {name}"
+    return split_problems(config)[:num_problems], f"problems of {name}"
+
+
+def _same_source(config: ProblemsConfig, trained: RLConfig | None) -> bool:
+    if trained is None:
+        return False
+    theirs = trained.problems
+    if config.path is not None and theirs.path is not None:
+        return config.path.resolve() == theirs.path.resolve()
+    return config.hub is not None and config.hub == theirs.hub
+
+
+def measure(
+    opened: OpenModel, problems: Sequence[Problem], k: int, seed: int, out: Console
+) -> EvalResult:
+    """Sample and verify in chunks, with a progress bar on a terminal."""
+    scorer = RuleScorer(RewardConfig(), opened.sampling.max_completion_tokens)
+    size = max(1, MAX_BATCH_SIZE // k)
+    chunks = [problems[i : i + size] for i in range(0, len(problems), size)]
+    groups: list[Group] = []
+    for chunk in track(
+        chunks, "sampling", console=out, transient=True, disable=not out.is_terminal
+    ):
+        groups += rollout(
+            chunk, opened.generator, scorer, opened.make_prompt, k, opened.sampling, seed
+        )
+    return result_of(groups, k, opened.sampling, seed)
+
+
+def _table(result: EvalResult, title: str) -> Table:
+    table = Table(box=None, pad_edge=False, show_header=False, title=title, title_justify="left")
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(no_wrap=True, justify="right")
+    for name, value in result_rows(result.figures()).items():
+        table.add_row(Text(name), Text(value))
+    sampling = result.sampling
+    how = f"{sampling.temperature:g}, top-p {sampling.top_p:g}, seed {result.seed}"
+    table.add_row(Text("temperature"), Text(how))
+    return table
+
+
+def _write_json(arguments: Namespace, told: dict[str, Any]) -> None:
+    with disk_errors(arguments.json):
+        arguments.json.write_text(json.dumps(told, indent=2, allow_nan=False) + "\n")

@@ -1,0 +1,65 @@
+"""A model opened for questions: what `ponder eval` and `ponder chat` share."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from dataclasses import dataclass
+from typing import Any
+
+from ponder.cli.specs import ModelChoice, choose_model
+from ponder.config.rl import RLConfig, TemplateConfig
+from ponder.errors import PonderError
+from ponder.generate.local import LocalGenerator
+from ponder.models.load import load_model
+from ponder.rollout.prompts import PromptMaker
+from ponder.types import Sampling
+
+DEFAULT_MAX_COMPLETION_TOKENS = 1024
+MAX_BATCH_SIZE = 512
+
+
+@dataclass(frozen=True, slots=True)
+class OpenModel:
+    """A generator with the prompts and the sampling that the arguments ask for."""
+
+    generator: LocalGenerator
+    make_prompt: PromptMaker
+    sampling: Sampling
+    run_config: RLConfig | None
+
+
+def open_model(arguments: Namespace) -> OpenModel:
+    """Load ``arguments.model``; what the arguments leave open comes from its run, if it has one.
+
+    Raises:
+        PonderError: the model cannot be opened, or a sampling argument is out of range.
+    """
+    choice = choose_model(arguments.model)
+    limit = arguments.max_completion_tokens or _default_limit(choice)
+    sampling = _sampling(arguments.temperature, arguments.top_p, limit)
+    model, tokenizer = load_model(choice.source, arguments.device, arguments.dtype)
+    template = _template(arguments.template, choice, tokenizer)
+    generator = LocalGenerator(model, tokenizer, MAX_BATCH_SIZE)
+    return OpenModel(generator, PromptMaker(template, tokenizer), sampling, choice.config)
+
+
+def _sampling(temperature: float, top_p: float, limit: int) -> Sampling:
+    if not temperature >= 0:
+        raise PonderError("--temperature", temperature, "must be 0 (greedy) or more")
+    if not 0 < top_p <= 1:
+        raise PonderError("--top-p", top_p, "must be above 0 and at most 1 (1 is off)")
+    return Sampling(temperature, top_p, max_completion_tokens=limit)
+
+
+def _default_limit(choice: ModelChoice) -> int:
+    if choice.config is None:
+        return DEFAULT_MAX_COMPLETION_TOKENS
+    return choice.config.sampling.max_completion_tokens
+
+
+def _template(name: Any, choice: ModelChoice, tokenizer: Any) -> TemplateConfig:
+    if name is not None:
+        return TemplateConfig(name=name)
+    if choice.config is not None:
+        return choice.config.template
+    return TemplateConfig(name="chat" if tokenizer.chat_template else "r1_zero")
