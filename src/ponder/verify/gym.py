@@ -67,6 +67,16 @@ def _same_letters(answer: str, entry: Mapping[str, Any]) -> bool:
     return bool("".join(answer.split()).lower() == "".join(entry["answer"].split()).lower())
 
 
+def _same_factors(answer: str, entry: Mapping[str, Any]) -> bool:
+    return _factors(answer) is not None and _factors(answer) == _factors(entry["answer"])
+
+
+def _factors(text: str) -> list[int] | None:
+    factors = [factor.strip() for factor in re.split(r"[×x*]", text)]
+    is_plain = all(re.fullmatch(r"[0-9]{1,20}", factor) for factor in factors)
+    return sorted(map(int, factors)) if is_plain else None
+
+
 def _reaches(answer: str, entry: Mapping[str, Any], target: int) -> bool:
     """The expression equals the target and uses each given number exactly once."""
     found = evaluate(answer)
@@ -83,6 +93,8 @@ OWN_CHECKS: Mapping[str, Callable[[str, Mapping[str, Any]], bool]] = {
     # theirs parse by eval, compare within 1e-5, and puzzle24's ignores which numbers were given
     "countdown": lambda answer, entry: _reaches(answer, entry, entry["metadata"]["target"]),
     "puzzle24": lambda answer, entry: _reaches(answer, entry, 24),
+    # theirs raises on any text that is no list of numbers
+    "prime_factorization": _same_factors,
     # theirs takes the first number of any text
     "gsm_symbolic": _same_value,
     # theirs gives 1.0 for ten right letters of a longer word

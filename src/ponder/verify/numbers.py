@@ -134,7 +134,7 @@ def _plain(text: str) -> str:
     changed = True
     while changed:
         changed = False
-        if plain.endswith((".", "。")):
+        if plain.endswith((".", "。")) and not plain.endswith(".."):
             plain, changed = plain[:-1].rstrip(), True
         for left, right in _WRAPPERS:
             if len(plain) > len(left + right) and plain.startswith(left) and plain.endswith(right):
