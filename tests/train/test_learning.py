@@ -21,7 +21,7 @@ from ponder.train.record import Record
 from ponder.train.session import Session
 from ponder.types import Completion, Judgement, Problem, Rollout, Verdict
 
-STEPS = 25
+STEPS = 18
 VARIANTS: dict[str, dict[str, Any]] = {
     "grpo": {"normalise": "sequence", "clip_high": 0.2},
     "dapo": {},
@@ -66,7 +66,7 @@ def run(tmp_path: Path, scorer: Any, algorithm: dict[str, Any]) -> tuple[float, 
             "sampling": {"max_completion_tokens": 3},
             "algorithm": algorithm,
             "batch": {"prompts_per_step": 16, "group_size": 8, "minibatches": 2},
-            "optimizer": {"learning_rate": 1e-2},
+            "optimizer": {"learning_rate": 1e-2, "schedule": "cosine"},
             "eval": {"num_problems": 26, "k": 32},
             "template": {"name": "plain"},
         }
@@ -97,7 +97,7 @@ def run(tmp_path: Path, scorer: Any, algorithm: dict[str, Any]) -> tuple[float, 
 def test_every_loss_learns(loss: str, tmp_path: Path) -> None:
     before, after = run(tmp_path, first_token_parity, {"loss": loss, **VARIANTS[loss]})
     assert 0.4 < before < 0.6
-    assert after > 0.85
+    assert after > 0.8
 
 
 def test_a_coin_teaches_nothing(tmp_path: Path) -> None:
