@@ -177,8 +177,10 @@ class Chart {
     });
     const steps = this.spec.small ? [0] : niceTicks(0, shared.maxStep, Math.max(2, Math.floor(this.width / 110)));
     for (const step of steps.filter(Number.isInteger)) {
-      const place = step === 0 ? { x: this.left - 3, 'text-anchor': 'start' } : { x: this.x(step), 'text-anchor': 'middle' };
-      nodes.push(svg('text', { class: 'tick', y: this.bottom + 16, ...place }, step === 0 ? 'step 0' : step.toLocaleString('en')));
+      const label = step === 0 ? 'step 0' : step.toLocaleString('en');
+      const x = Math.min(this.x(step), this.width - 3.2 * label.length);
+      const place = step === 0 ? { x: this.left - 3, 'text-anchor': 'start' } : { x, 'text-anchor': 'middle' };
+      nodes.push(svg('text', { class: 'tick', y: this.bottom + 16, ...place }, label));
     }
     return nodes;
   }
@@ -203,12 +205,14 @@ class Chart {
   }
 
   dots(series) {
+    const apart = (this.width - this.left) / series.steps.length;
+    const [radius, cap] = [clamp(apart / 4, 1.2, 3.6), clamp(apart / 4, 0, 3)];
     return series.steps.flatMap((step, i) => {
       const [x, y] = [this.x(step), this.y(series.values[i])];
-      const nodes = [svg('circle', { class: `dot ${series.tone}`, cx: x, cy: y, r: 3.6 })];
+      const nodes = [svg('circle', { class: `dot ${series.tone}`, cx: x, cy: y, r: radius })];
       if (series.errors) {
         const [low, high] = [this.y(series.values[i] - series.errors[i]), this.y(series.values[i] + series.errors[i])];
-        nodes.unshift(svg('path', { class: `errorbar ${series.tone}`, d: `M${x},${low}V${high}M${x - 3},${low}h6M${x - 3},${high}h6` }));
+        nodes.unshift(svg('path', { class: `errorbar ${series.tone}`, d: `M${x},${low}V${high}M${x - cap},${low}h${2 * cap}M${x - cap},${high}h${2 * cap}` }));
       }
       return nodes;
     });

@@ -87,7 +87,7 @@ class Browser {
   open(step, asked) {
     if (this.steps.length === 0) return;
     if (asked.has('problem')) this.problem = Number(asked.get('problem'));
-    if (asked.has('verdict')) this.verdict = asked.get('verdict') in VERDICTS ? asked.get('verdict') : null;
+    if (asked.has('verdict')) this.verdict = Object.hasOwn(VERDICTS, asked.get('verdict')) ? asked.get('verdict') : null;
     if (asked.has('find')) this.find = this.search.value = asked.get('find');
     this.show(nearest(this.steps, step));
   }
@@ -99,6 +99,7 @@ class Browser {
     this.stepName.textContent = `step ${step.toLocaleString('en')}`;
     const groups = await this.load(step);
     if (step !== this.steps[this.index]) return; // another step was asked for meanwhile
+    if (this.step !== null) writeHash({ step });
     this.step = step;
     this.groups = groups;
     this.skip = commonWords(groups.map((group) => group.question));
