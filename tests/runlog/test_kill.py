@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-_STEPS = 24
+_STEPS = 45
 
 _RUN = """
 import sys
@@ -49,7 +49,7 @@ with run.lock():
             metrics.write(step, {"loss/kl": step / 7})
             if (step + 1) % 3 == 0:
                 store.save(step + 1, weights(step + 1))
-    write_json_atomic(run.summary_path, {"steps": step + 1})
+    write_json_atomic(run.summary_path, {"steps": int(sys.argv[2])})
 """
 
 
