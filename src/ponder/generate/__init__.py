@@ -1,0 +1,1 @@
+"""Generators: whatever produces completions. The local engine, and the scripted fake."""

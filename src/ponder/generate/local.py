@@ -1,0 +1,132 @@
+"""The local engine: samples from the trainer's own model, in process, without a second copy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel
+
+from ponder.errors import PonderError
+from ponder.generate.attention import engine_mode
+from ponder.generate.ending import Ending
+from ponder.generate.pages import PagePool, pages_for
+from ponder.generate.run import GenerateStats, GenerationRun
+from ponder.types import Completion, Prompt, Sampling
+
+_RESERVED_PAGES = 8
+"""Pages per sequence that the memory begins with, where a completion may need more."""
+
+
+class LocalGenerator:
+    """Batched sampling around an unmodified transformers model. Implements ``types.Generator``.
+
+    The model is the very object that is trained, so new weights need no hand-over; ``load`` only
+    names them (or swaps the object). Keys and values live in pages: those of a prompt are computed
+    once for its group, and a prefix that all prompts of a call share is computed once. Finished
+    sequences leave the batch; waiting ones come in.
+
+    Args:
+        model: a decoder of transformers with full attention in all layers.
+        tokenizer: its tokenizer; it and ``model.generation_config`` say which tokens end text.
+        max_batch_size: most sequences decoded at once.
+
+    Attributes:
+        version: of the weights, as last given to ``load``.
+        last_stats: counts and seconds of the last ``generate``.
+    """
+
+    def __init__(self, model: PreTrainedModel, tokenizer: Any, max_batch_size: int = 512) -> None:
+        self.version = 0
+        self.last_stats = GenerateStats()
+        self._model = model
+        self._tokenizer = tokenizer
+        self._max_batch_size = max_batch_size
+        self._ending: tuple[Sampling, Ending] | None = None
+
+    def load(self, model: PreTrainedModel, version: int) -> None:
+        """Sample from ``model`` (usually the object it already has) and call its weights
+        ``version`` from now on."""
+        self._model = model
+        self.version = version
+
+    def generate(
+        self, prompts: Sequence[Prompt], group_size: int, sampling: Sampling, seed: int
+    ) -> list[list[Completion]]:
+        """``group_size`` completions for each prompt, in the order of ``prompts``.
+
+        Raises:
+            PonderError: an empty prompt, a limit below 1, or more tokens than the model's context.
+        """
+        if not prompts:
+            return []
+        self._check(prompts, sampling)
+        ending = self._ending_of(sampling)
+        with engine_mode(self._model), torch.inference_mode():
+            pool = self._new_pool(prompts, group_size, sampling)
+            run = GenerationRun(self._model, pool, ending, sampling, self._max_batch_size)
+            groups = run.run(list(prompts), group_size, seed)
+        self.last_stats = run.stats
+        texts = iter(ending.texts([row.token_ids for group in groups for row in group]))
+        return [
+            [
+                Completion(
+                    problem_id=row.group.prompt.problem_id,
+                    sample_index=row.sample_index,
+                    token_ids=row.token_ids,
+                    text=next(texts),
+                    sampler_logprobs=row.logprobs,
+                    finish_reason=row.finish_reason or "length",
+                )
+                for row in group
+            ]
+            for group in groups
+        ]
+
+    def _check(self, prompts: Sequence[Prompt], sampling: Sampling) -> None:
+        for prompt in prompts:
+            if not prompt.token_ids:
+                raise PonderError("prompt", prompt.problem_id, "a prompt needs at least one token")
+        limit = sampling.max_completion_tokens
+        if limit < 1:
+            raise PonderError("sampling.max_completion_tokens", limit, "must be at least 1")
+        longest = max(len(prompt.token_ids) for prompt in prompts)
+        context = self._model.config.max_position_embeddings
+        if longest + limit > context:
+            raise PonderError(
+                "sampling.max_completion_tokens",
+                limit,
+                f"with the longest prompt ({longest} tokens) this exceeds the model's context of "
+                f"{context} tokens: lower it to {context - longest} or shorten the prompts",
+            )
+
+    def _ending_of(self, sampling: Sampling) -> Ending:
+        """Kept from call to call: finding a vocabulary's stop tokens takes a moment."""
+        if self._ending is None or self._ending[0] != sampling:
+            ending = Ending(
+                self._tokenizer,
+                end_tokens(self._model, self._tokenizer),
+                sampling.stop,
+                sampling.max_completion_tokens,
+            )
+            self._ending = (sampling, ending)
+        return self._ending[1]
+
+    def _new_pool(self, prompts: Sequence[Prompt], group_size: int, sampling: Sampling) -> PagePool:
+        num_rows = min(len(prompts) * group_size, self._max_batch_size)
+        per_row = min(pages_for(sampling.max_completion_tokens) + 1, _RESERVED_PAGES)
+        longest = max(pages_for(len(prompt.token_ids)) for prompt in prompts)
+        num_groups = min(len(prompts), num_rows)
+        weight = self._model.get_input_embeddings().weight
+        num_pages = num_rows * per_row + num_groups * longest
+        return PagePool(num_pages, weight.device, weight.dtype)
+
+
+def end_tokens(model: PreTrainedModel, tokenizer: Any) -> set[int]:
+    """Ids of the tokens that end a completion: the tokenizer's and the generation config's."""
+    named = [tokenizer.eos_token_id]
+    if model.generation_config is not None:
+        configured = model.generation_config.eos_token_id
+        named += configured if isinstance(configured, list) else [configured]
+    return {token for token in named if token is not None}

@@ -1,0 +1,73 @@
+"""The memory of keys and values: pages of 32 tokens, shared or owned, taken and given back."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+PAGE_TOKENS = 32
+
+
+def pages_for(num_tokens: int) -> int:
+    """Pages that hold ``num_tokens`` tokens."""
+    return -(-num_tokens // PAGE_TOKENS)
+
+
+class PagePool:
+    """Keys and values of all layers, in pages of ``PAGE_TOKENS`` tokens.
+
+    Per layer, keys are [pages, kv_heads, head_dim, PAGE_TOKENS] (a token is a column, so that
+    scores are sums of rows) and values are [pages, kv_heads, PAGE_TOKENS, head_dim] (a token is a
+    row, so that outputs are sums of rows). The pool doubles when it is full. Page 0 is nobody's:
+    unused places of a page table point to it. Memory starts as zeros and so is always finite.
+    """
+
+    def __init__(self, num_pages: int, device: torch.device, dtype: torch.dtype) -> None:
+        self.device = device
+        self.dtype = dtype
+        self.keys: dict[int, Tensor] = {}
+        self.values: dict[int, Tensor] = {}
+        self._capacity = num_pages + 1
+        self._free = list(range(num_pages, 0, -1))
+
+    @property
+    def num_taken(self) -> int:
+        return self._capacity - 1 - len(self._free)
+
+    def take(self, count: int) -> list[int]:
+        """``count`` pages, no longer free. Grows the pool if need be."""
+        while len(self._free) < count:
+            self._grow()
+        return [self._free.pop() for _ in range(count)]
+
+    def give(self, pages: list[int]) -> None:
+        """Return pages that were taken."""
+        self._free.extend(reversed(pages))
+
+    def layer(self, index: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values of layer ``index``, made at first use to fit ``key`` and ``value``.
+
+        Args:
+            key: [batch, kv_heads, tokens, head_dim].
+            value: the same, perhaps with another head_dim.
+        """
+        if index not in self.keys:
+            heads, key_dim, value_dim = key.shape[1], key.shape[3], value.shape[3]
+            self.keys[index] = self._zeros((self._capacity, heads, key_dim, PAGE_TOKENS))
+            self.values[index] = self._zeros((self._capacity, heads, PAGE_TOKENS, value_dim))
+        return self.keys[index], self.values[index]
+
+    def _grow(self) -> None:
+        old, self._capacity = self._capacity, 2 * self._capacity
+        self._free[:0] = range(self._capacity - 1, old - 1, -1)
+        for store in (self.keys, self.values):
+            for index, tensor in store.items():
+                store[index] = self._zeros((self._capacity, *tensor.shape[1:]))
+                store[index][:old] = tensor
+
+    def _zeros(self, shape: tuple[int, ...]) -> Tensor:
+        if self.device.type == "cpu" and self.dtype is torch.float32:
+            # NumPy asks the system for zeroed memory and touches none of it until it is used.
+            return torch.from_numpy(np.zeros(shape, dtype=np.float32))
+        return torch.zeros(shape, dtype=self.dtype, device=self.device)

@@ -1,0 +1,178 @@
+"""One call of the local engine: prompts are prefilled, completions decoded until all have ended."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from ponder.generate.attention import PrefillPass
+from ponder.generate.batch import DecodeBatch, PromptPages, Sequence
+from ponder.generate.ending import Ending
+from ponder.generate.pages import PAGE_TOKENS, PagePool, pages_for
+from ponder.generate.sampling import draw, stream_key, uniforms
+from ponder.types import Prompt, Sampling
+
+PREFILL_TOKENS = 8192
+"""Most tokens (padding included) of one prefill pass."""
+
+FINISHED_SHARE = 16
+"""A batch is put together anew when one in this many of its sequences has finished."""
+
+
+@dataclass(slots=True)
+class GenerateStats:
+    """What one call did. ``prefill_tokens`` are the computed ones (shared prefixes once)."""
+
+    num_completions: int = 0
+    num_tokens: int = 0
+    num_steps: int = 0
+    prefill_tokens: int = 0
+    prefill_seconds: float = 0.0
+    decode_seconds: float = 0.0
+
+
+class GenerationRun:
+    """All completions of one ``generate`` call.
+
+    Args:
+        model: a transformers causal language model, in ``engine_mode``.
+        pool: pages for keys and values; all are free again after ``run``.
+        max_rows: most sequences decoded at once; the others wait and come in as those finish.
+    """
+
+    def __init__(
+        self, model: Any, pool: PagePool, ending: Ending, sampling: Sampling, max_rows: int
+    ) -> None:
+        self.stats = GenerateStats()
+        self._model = model
+        self._pool = pool
+        self._ending = ending
+        self._sampling = sampling
+        self._max_rows = max_rows
+        self._longest = 0
+        self._shared: list[int] = []
+
+    def run(self, prompts: list[Prompt], group_size: int, seed: int) -> list[list[Sequence]]:
+        """``group_size`` finished sequences for each prompt."""
+        self._longest = max(len(prompt.token_ids) for prompt in prompts)
+        self._longest += self._sampling.max_completion_tokens
+        self._share_prefix(prompts)
+        groups = [self._group(prompt, group_size, seed) for prompt in prompts]
+        waiting = deque(sequence for group in groups for sequence in group)
+        running: list[Sequence] = []
+        while running or waiting:
+            running += self._admit(waiting, self._max_rows - len(running))
+            running = self._decode(running)
+        self._pool.give(self._shared)
+        self.stats.num_completions = sum(len(group) for group in groups)
+        self.stats.num_tokens = sum(len(row.token_ids) for group in groups for row in group)
+        return groups
+
+    def _group(self, prompt: Prompt, group_size: int, seed: int) -> list[Sequence]:
+        pages = PromptPages(prompt, self._shared, group_size)
+        return [
+            Sequence(pages, index, stream_key(seed, prompt.problem_id, index))
+            for index in range(group_size)
+        ]
+
+    def _share_prefix(self, prompts: list[Prompt]) -> None:
+        """Compute the whole pages that all prompts begin with, once."""
+        num_common = _num_common([prompt.token_ids[:-1] for prompt in prompts])
+        num_pages = num_common // PAGE_TOKENS if len(prompts) > 1 else 0
+        if num_pages:
+            pages = self._pool.take(num_pages)
+            self._prefill([list(prompts[0].token_ids[: num_pages * PAGE_TOKENS])], [pages])
+            self._shared = pages
+
+    def _admit(self, waiting: deque[Sequence], num_free: int) -> list[Sequence]:
+        """The next sequences, their prompts prefilled."""
+        admitted = [waiting.popleft() for _ in range(min(num_free, len(waiting)))]
+        skip = len(self._shared) * PAGE_TOKENS
+        new: dict[int, PromptPages] = {}
+        for row in admitted:
+            if not row.group.own and row.group.num_cached > skip:
+                new[id(row.group)] = row.group
+        ordered = sorted(new.values(), key=lambda group: group.num_cached)
+        while ordered:
+            width = pages_for(ordered[-1].num_cached - skip)
+            count = max(1, PREFILL_TOKENS // (width * PAGE_TOKENS))
+            chunk, ordered = ordered[-count:], ordered[:-count]
+            for group in chunk:
+                group.own = self._pool.take(pages_for(group.num_cached - skip))
+            tokens = [list(group.prompt.token_ids[skip:-1]) for group in chunk]
+            self._prefill(tokens, [group.own for group in chunk])
+        return admitted
+
+    def _prefill(self, tokens: list[list[int]], pages: list[list[int]]) -> None:
+        """Compute keys and values of token lists that follow the shared prefix."""
+        start = time.perf_counter()
+        width = max(len(row) for row in pages)
+        length = width * PAGE_TOKENS
+        device = self._pool.device
+        table = torch.tensor([row + [0] * (width - len(row)) for row in pages], device=device)
+        ids = torch.tensor([row + [0] * (length - len(row)) for row in tokens], device=device)
+        first = len(self._shared) * PAGE_TOKENS
+        positions = torch.arange(first, first + length, device=device).expand(len(ids), -1)
+        engine_pass = PrefillPass(self._pool, table, self._shared, self._longest)
+        self._forward(ids, positions, engine_pass)
+        self.stats.prefill_tokens += ids.numel()
+        self.stats.prefill_seconds += time.perf_counter() - start
+
+    def _decode(self, rows: list[Sequence]) -> list[Sequence]:
+        """Decode ``rows`` until enough have finished, or need memory; returns the unfinished."""
+        start = time.perf_counter()
+        batch = DecodeBatch(rows, self._pool, self._longest)
+        num_left = len(rows)
+        enough = max(1, num_left // FINISHED_SHARE)
+        while batch.steps_left and num_left > len(rows) - enough:
+            num_left -= self._step(batch)
+        for row in rows:
+            if row.finish_reason is not None:
+                row.release(self._pool)
+        self.stats.decode_seconds += time.perf_counter() - start
+        return [row for row in rows if row.finish_reason is None]
+
+    def _step(self, batch: DecodeBatch) -> int:
+        """One token for every sequence; returns how many of them finished."""
+        batch.begin_step()
+        logits = self._forward(batch.tokens, batch.positions, batch)
+        uniform = uniforms(batch.keys, batch.lengths)
+        tokens, logprobs = draw(logits[:, -1], uniform, self._sampling)
+        batch.end_step(tokens)
+        self.stats.num_steps += 1
+        return self._record(batch.rows, tokens.tolist(), logprobs.tolist())
+
+    def _record(self, rows: list[Sequence], tokens: list[int], logprobs: list[float]) -> int:
+        num_finished = 0
+        for row, token, logprob in zip(rows, tokens, logprobs, strict=False):
+            if row.finish_reason is not None:
+                continue
+            row.token_ids.append(token)
+            row.logprobs.append(logprob)
+            if self._ending.is_suspect(token, len(row.token_ids)):
+                row.finish_reason = self._ending.reason(row.token_ids)
+                num_finished += row.finish_reason is not None
+        return num_finished
+
+    def _forward(self, ids: torch.Tensor, positions: torch.Tensor, engine_pass: Any) -> Any:
+        """Logits of the last position, [B, 1, V]."""
+        return self._model(
+            input_ids=ids,
+            position_ids=positions,
+            use_cache=False,
+            logits_to_keep=1,
+            engine_pass=engine_pass,
+        ).logits
+
+
+def _num_common(rows: list[tuple[int, ...]]) -> int:
+    """Length of the longest common prefix."""
+    first, last = min(rows), max(rows)
+    same = (a == b for a, b in zip(first, last, strict=False))
+    return next(
+        (place for place, equal in enumerate(same) if not equal), min(len(first), len(last))
+    )

@@ -1,0 +1,94 @@
+"""Drawing tokens: a random stream per sequence, inverse-CDF sampling, log-probabilities."""
+
+from __future__ import annotations
+
+import hashlib
+
+import torch
+from torch import Tensor
+
+from ponder.types import Sampling
+
+_GOLDEN = 0x9E3779B97F4A7C15 - 2**64
+_MIX_1 = 0xBF58476D1CE4E5B9 - 2**64
+_MIX_2 = 0x94D049BB133111EB - 2**64
+
+
+def stream_key(seed: int, problem_id: str, sample_index: int) -> int:
+    """The int64 that names the random stream of one completion."""
+    text = f"{seed}/{sample_index}/{problem_id}".encode()
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little", signed=True)
+
+
+def uniforms(keys: Tensor, positions: Tensor) -> Tensor:
+    """Uniform float32 numbers in [0, 1): a pure function of (key, position).
+
+    The counter-based generator SplitMix64 (Steele, Lea, Flood 2014): state key + (position + 1) *
+    golden gamma, through its finaliser; the top 24 bits become the number, exactly.
+
+    Args:
+        keys: [N] int64, see ``stream_key``.
+        positions: [N] int64, the index of the token within its completion.
+    """
+    z = keys + (positions + 1) * _GOLDEN
+    z = (z ^ _shift_right(z, 30)) * _MIX_1
+    z = (z ^ _shift_right(z, 27)) * _MIX_2
+    z = z ^ _shift_right(z, 31)
+    return _shift_right(z, 40).to(torch.float32) * 2.0**-24
+
+
+def _shift_right(z: Tensor, bits: int) -> Tensor:
+    """Logical shift of int64 (torch's own is arithmetic)."""
+    return (z >> bits) & ((1 << (64 - bits)) - 1)
+
+
+def draw(logits: Tensor, uniform: Tensor, sampling: Sampling) -> tuple[Tensor, Tensor]:
+    """One token per row and its log-probability.
+
+    The token is the first whose cumulative probability exceeds ``uniform``; for temperature 0 it
+    is the most likely one. The log-probability is of the distribution with the temperature applied
+    (1 where it is 0) and without top-p and top-k, in nats.
+
+    Args:
+        logits: [N, V], any float dtype.
+        uniform: [N] float32 in [0, 1).
+
+    Returns:
+        tokens [N] int64 and logprobs [N] float32.
+    """
+    scaled = logits.float()
+    if sampling.temperature not in (0.0, 1.0):
+        scaled = scaled / sampling.temperature
+    probs = scaled.softmax(-1)
+    if sampling.temperature == 0:
+        tokens = scaled.argmax(-1, keepdim=True)
+    elif sampling.top_p < 1 or sampling.top_k > 0:
+        tokens = _draw_truncated(probs, uniform, sampling)
+    else:
+        tokens = _invert(probs, uniform)
+    # The log of a float32 probability is as exact as log_softmax, for all but tokens of
+    # probability below 1e-38, which are not drawn.
+    return tokens.squeeze(-1), probs.gather(-1, tokens).squeeze(-1).log()
+
+
+def _invert(probs: Tensor, uniform: Tensor) -> Tensor:
+    """[N, 1]: the first index whose cumulative sum exceeds uniform * total. [N, V] need not sum
+    to one; zeros at the end are never chosen."""
+    cumulative = probs.cumsum(-1)
+    target = uniform.unsqueeze(-1) * cumulative[:, -1:]
+    found = torch.searchsorted(cumulative, target, right=True)
+    return found.clamp_(max=probs.shape[-1] - 1)
+
+
+def _draw_truncated(probs: Tensor, uniform: Tensor, sampling: Sampling) -> Tensor:
+    """Like ``_invert`` on the ``top_k`` most likely tokens, and of those on the smallest set whose
+    share reaches ``top_p``. Tokens in order of probability (ties: the lower id first)."""
+    ordered, ids = probs.sort(dim=-1, descending=True, stable=True)
+    if 0 < sampling.top_k < probs.shape[-1]:
+        ordered = ordered[:, : sampling.top_k]
+    cumulative = ordered.cumsum(-1)
+    kept = torch.ones_like(ordered, dtype=torch.bool)
+    kept[:, 1:] = cumulative[:, :-1] < sampling.top_p * cumulative[:, -1:]
+    place = _invert(ordered * kept, uniform)
+    last = kept.sum(-1, keepdim=True) - 1
+    return ids.gather(-1, torch.minimum(place, last))
