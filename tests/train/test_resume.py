@@ -149,14 +149,18 @@ def while_writing(pattern: str) -> Callable[[Path], bool]:
 
 MOMENTS = {
     "early": [after(s) for s in (0.02, 0.1, 0.3)],
-    "checkpoints": [while_writing("checkpoints/.tmp_step_*")] * 3,
+    "checkpoints": [while_writing(f"checkpoints/.tmp_step_00000{s}") for s in (2, 4, 6)],
     "files of a checkpoint": [
-        while_writing("checkpoints/.tmp_step_*/model.safetensors"),
-        while_writing("checkpoints/.tmp_step_*/trainer_state.pt"),
-        while_writing("checkpoints/.tmp_step_*/trainer_state.json"),
+        while_writing("checkpoints/.tmp_step_000002/model.safetensors"),
+        while_writing("checkpoints/.tmp_step_000004/trainer_state.pt"),
+        while_writing("checkpoints/.tmp_step_000006/manifest.json"),
     ],
     "steps": [while_writing(f"rollouts/step_00000{s}*") for s in (0, 3, 5)],
-    "end": [while_writing("evals/step_000007.json"), while_writing("evals/.step_000007*")],
+    "end": [
+        while_writing("rollouts/step_000001*"),
+        while_writing("checkpoints/step_000007"),
+        while_writing("evals/step_000007.json"),
+    ],
     "random": [after(s) for s in random.Random(7).choices([x / 100 for x in range(5, 150)], k=6)],
 }
 

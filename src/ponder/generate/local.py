@@ -45,6 +45,11 @@ class LocalGenerator:
         self._max_batch_size = max_batch_size
         self._ending: tuple[Sampling, Ending] | None = None
 
+    @property
+    def model(self) -> PreTrainedModel:
+        """The model that the next call samples from."""
+        return self._model
+
     def load(self, model: PreTrainedModel, version: int) -> None:
         """Sample from ``model`` (usually the object it already has) and call its weights
         ``version`` from now on."""

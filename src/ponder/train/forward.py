@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
+from transformers import PreTrainedModel
 
-from ponder.algo import chunked_logprobs
+from ponder.models.packed import completion_logprobs
+from ponder.models.packed_layout import PackedLayout
 from ponder.train.batch import PromptRows, Row
 
 
@@ -33,34 +35,18 @@ class Scored:
 
 
 def score(
-    model: nn.Module, groups: Sequence[PromptRows], temperature: float, chunk_tokens: int
+    model: PreTrainedModel, groups: Sequence[PromptRows], temperature: float, chunk_tokens: int
 ) -> Scored:
-    """One forward pass over ``groups``, each prompt once; see ``Scored``."""
+    """One forward pass over ``groups``, each prompt once and no padding; see ``Scored``."""
     rows = [row for group in groups for row in group.rows]
-    device = next(model.parameters()).device
-    lengths = torch.tensor([len(row.completion_ids) for row in rows], device=device)
-    sequences = [[*g.prompt_ids, *r.completion_ids] for g in groups for r in g.rows]
-    starts = [len(g.prompt_ids) for g in groups for _ in g.rows]
-    width = max(len(s) for s in sequences)
-    ids = torch.tensor([s + [0] * (width - len(s)) for s in sequences])
-    mask = torch.tensor([[1] * len(s) + [0] * (width - len(s)) for s in sequences])
-    hidden = model.model(input_ids=ids, attention_mask=mask).last_hidden_state
-    picked = torch.cat(
-        [hidden[i, b - 1 : len(s) - 1] for i, (b, s) in enumerate(zip(starts, sequences))]
+    layout = PackedLayout.build(
+        prompts=[group.prompt_ids for group in groups],
+        completions=[row.completion_ids for row in rows],
+        prompt_index=[i for i, group in enumerate(groups) for _ in group.rows],
+        device=model.device,
     )
-    targets = torch.tensor([t for r in rows for t in r.completion_ids], device=device)
-    head = model.lm_head
-    logprobs, entropy = chunked_logprobs(
-        picked, head.weight, head.bias, targets, temperature, chunk_tokens
-    )
-    loss_mask = torch.arange(int(lengths.max()), device=device) < lengths[:, None]
-    empty = logprobs.new_zeros(loss_mask.shape)
-    return Scored(
-        rows,
-        empty.masked_scatter(loss_mask, logprobs),
-        empty.masked_scatter(loss_mask, entropy),
-        loss_mask,
-    )
+    logprobs, entropy = completion_logprobs(model, layout, temperature, chunk_tokens)
+    return Scored(rows, layout.pad(logprobs), layout.pad(entropy), layout.loss_mask())
 
 
 def pad(values: Sequence[Tensor] | Sequence[list[float]], like: Tensor) -> Tensor:

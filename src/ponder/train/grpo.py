@@ -62,7 +62,7 @@ def run_loop(session: Session, record: Record, should_stop: Callable[[], bool]) 
             policy.score(batch)
             updates = [policy.update(minibatch) for minibatch in batch.minibatches]
             generator.load(policy.model, version=step + 1)
-            guards.check_handover(policy.model, generator._model, step)
+            guards.check_handover(policy.model, generator.model, step)
         record.step(step, collected, of_step(updates), evaluation)
         step += 1
     guards.check_progress(session.first_step, step, config.steps, stopped)

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 from ponder.algo import LOSSES, aggregate, importance_weights, k3
 from ponder.config.rl import OptimizerConfig, RLConfig
@@ -25,7 +26,7 @@ class Policy:
     the updates since the start of the run and decides the learning rate.
     """
 
-    def __init__(self, model: nn.Module, config: RLConfig) -> None:
+    def __init__(self, model: PreTrainedModel, config: RLConfig) -> None:
         self.model = model.eval()
         self.config = config
         self.optimizer = _adamw(model, config.optimizer)
@@ -86,7 +87,7 @@ class Policy:
             return list(minibatch.groups)
         return [g for g in minibatch.groups if any(row.advantage for row in g.rows)]
 
-    def _forward(self, model: nn.Module, groups: Sequence[PromptRows]) -> Scored:
+    def _forward(self, model: PreTrainedModel, groups: Sequence[PromptRows]) -> Scored:
         config = self.config
         return score(model, groups, config.sampling.temperature, config.batch.logprob_chunk_tokens)
 
@@ -187,5 +188,5 @@ def _adamw(model: nn.Module, config: OptimizerConfig) -> torch.optim.AdamW:
     )
 
 
-def _frozen_copy(model: nn.Module) -> nn.Module:
+def _frozen_copy(model: PreTrainedModel) -> PreTrainedModel:
     return copy.deepcopy(model).eval().requires_grad_(False)

@@ -64,7 +64,7 @@ def prepare(run: RunFolder, config: RLConfig, resume: bool) -> Path | None:
     truncate_after(run.alarms_path, next_step)
     drop_after(run.rollouts_dir, next_step)
     for path in _evals_dir(run).glob("step_*.json"):
-        if int(path.stem.removeprefix("step_")) > next_step:
+        if not resume or int(path.stem.removeprefix("step_")) > next_step:
             path.unlink()
     return checkpoint
 

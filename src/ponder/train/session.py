@@ -26,7 +26,7 @@ from ponder.seeds import derive_seed
 from ponder.train.collect import Collected, collect
 from ponder.train.policy import Policy
 from ponder.train.state import TrainerState
-from ponder.types import Group, Problem, Sampling
+from ponder.types import Group, Problem, ProblemSource, Sampling
 
 
 @dataclass(slots=True)
@@ -129,7 +129,7 @@ def torch_threads(num_threads: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _heldout(config: RLConfig, source: Sequence[Problem]) -> list[Problem]:
+def _heldout(config: RLConfig, source: ProblemSource) -> list[Problem]:
     wanted = config.eval.num_problems
     if wanted and not len(source):
         fix = "this source has no held-out problems; set it to 0 or use a larger source"
