@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ponder.problems.fingerprint import fingerprint, is_heldout
@@ -21,6 +21,7 @@ def test_case_width_and_white_space_make_no_difference() -> None:
     assert fingerprint("What is 2 - 2?") != fingerprint(same[0])
 
 
+@settings(deadline=None)
 @given(st.text(max_size=50))
 def test_normalising_twice_changes_nothing(question: str) -> None:
     assert fingerprint(f" {question}\n") == fingerprint(question)

@@ -22,7 +22,7 @@ def test_saved_splits(tmp_path: Path) -> None:
         path=tmp_path / "both", heldout_split="test", question_field="q", answer_field="a"
     )
     made = build_problems(config, 0)
-    assert [problem.answer for problem in made.train] == [str(i) for i in range(30)]
+    assert [made.train[i].answer for i in range(len(made.train))] == [str(i) for i in range(30)]
     assert made.num_overlapping == 10
     assert len(made.heldout) == 20
     assert made.train[0].id == "both/train:1"

@@ -91,11 +91,13 @@ def test_references_that_never_verify_say_so() -> None:
         side[0]
 
 
-def test_positions_outside_end_iteration() -> None:
+def test_positions_outside_are_refused() -> None:
     source = Counting(10**9)
-    assert len(list(TrainSide(source, 5))) == len(list(HeldoutSide(source, 5))) == 5
-    with pytest.raises(IndexError):
-        TrainSide(source, 5)[-1]
+    for side in (TrainSide(source, 5), HeldoutSide(source, 5)):
+        assert len(side) == 5
+        for index in (-1, 5):
+            with pytest.raises(IndexError):
+                side[index]
 
 
 def test_mixture_follows_the_weights_and_the_seed() -> None:

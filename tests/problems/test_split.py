@@ -159,6 +159,7 @@ def test_all_of_training_held_out_is_an_error(tmp_path: Path) -> None:
         ({"name": "gsm8k", "question_field": "x"}, "problems.question_field", "means nothing"),
     ],
 )
+@pytest.mark.filterwarnings("ignore:randrange:DeprecationWarning")
 def test_mistakes_name_the_field_and_the_fix(keys: dict[str, Any], field: str, fix: str) -> None:
     with pytest.raises(PonderError) as caught:
         build(**keys)

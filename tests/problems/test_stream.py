@@ -6,7 +6,7 @@ import json
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ponder.errors import PonderError
@@ -35,6 +35,7 @@ def test_the_order_follows_from_the_seed() -> None:
     assert ids(ProblemStream(source(50), 3).take(70)) != ids(ProblemStream(source(50), 4).take(70))
 
 
+@settings(deadline=None)
 @given(st.integers(1, 20), st.lists(st.integers(0, 30), max_size=8), st.integers(0, 8))
 def test_restored_equals_uninterrupted(size: int, takes: list[int], stop: int) -> None:
     whole = ProblemStream(source(size), 1)

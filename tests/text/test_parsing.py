@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ponder.text.parsing import format_fault, last_boxed, parse_completion
@@ -159,6 +159,7 @@ PIECES = st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(PIECES | st.text(max_size=5), max_size=40).map("".join))
 def test_parsing_never_raises_and_agrees_with_itself(text: str) -> None:
     parsed = parse_completion(text)

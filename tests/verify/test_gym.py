@@ -143,6 +143,12 @@ def test_entries_do_not_touch_global_randomness_nor_depend_on_it() -> None:
         assert after == (random.random(), np.random.rand()), task
 
 
+def test_a_task_that_prints_is_silenced(capsys: pytest.CaptureFixture[str]) -> None:
+    gym_entry.cache_clear()
+    gym_entry("bf", "{}", 0, 0)
+    assert capsys.readouterr().out == ""
+
+
 def test_scoring_works_in_another_process_from_json_and_without_torch() -> None:
     which = problem("word_sorting", 4)
     script = (

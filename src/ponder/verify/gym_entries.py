@@ -7,10 +7,11 @@ is seeded from the index and put back afterwards.
 
 from __future__ import annotations
 
+import io
 import json
 import random
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from functools import lru_cache
 from typing import Any
 
@@ -38,6 +39,9 @@ _BLOCK = 1_000_000_000
 _BLOCKS = {"acre": 500, "gsm_symbolic": 100_000, "list_functions": 100_000}
 """Indices per dataset object: tasks that make everything at once get several small ones."""
 
+_PRINTING = {"bf"}
+"""Tasks that print while they work."""
+
 
 class GymEntryError(Exception):
     """A task failed to make the entry of an index."""
@@ -56,7 +60,7 @@ def gym_dataset(task: str, settings: str, seed: int) -> Any:
     return _dataset(task, settings, seed, 0)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def gym_entry(task: str, settings: str, seed: int, index: int) -> dict[str, Any]:
     """The entry (question, answer, metadata) of an index. Shared: callers must not change it.
 
@@ -64,7 +68,8 @@ def gym_entry(task: str, settings: str, seed: int, index: int) -> dict[str, Any]
     """
     block, offset = divmod(index, _BLOCKS.get(task, _BLOCK))
     dataset = _dataset(task, settings, seed, block)
-    with _seeded(derive_seed(seed, task, index)):
+    silence = redirect_stdout(io.StringIO()) if task in _PRINTING else nullcontext()
+    with silence, _seeded(derive_seed(seed, task, index)):
         try:
             entry: dict[str, Any] = dataset[offset]
         except Exception as error:  # whatever a task raises, this index has no entry

@@ -25,7 +25,7 @@ _MORE_THAN_A_UNIT = """
     trillions dozen dozens score scores gross lakh crore percent
     but unless except either neither unknown wrong incorrect false point
     one two three four five six seven eight nine twenty thirty forty fifty sixty seventy eighty
-    ninety
+    ninety negative grand mil mill mln bln thou couple
 """
 _CHANGES_THE_NUMBER = frozenset(_MORE_THAN_A_UNIT.split())
 
