@@ -22,7 +22,7 @@ from ponder.seeds import derive_seed
 _OTHER_PROCESS = "it makes other problems in every process (it walks over sets of strings)"
 _RUNS_ANSWERS = "its scorer runs the model's answer as Python code"
 REFUSED: Mapping[str, str] = {
-    "codeio": _OTHER_PROCESS,
+    "codeio": "it runs programs of its data set in this process; some write files",
     "composite": "mixtures are made with problems.mixture",
     "isomorphic_strings": _OTHER_PROCESS,
     "knight_swap": _OTHER_PROCESS,
