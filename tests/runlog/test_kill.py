@@ -1,67 +1,113 @@
-"""kill -9 at any moment, then resume: the same files as a run that was never killed."""
+"""kill -9 at any moment, then resume: the same files as a run that was never killed.
 
-import random
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
-
-_STEPS = 45
-
-_RUN = """
-import sys
-from pathlib import Path
-from ponder.runlog import *
-from ponder.runlog.checkpoint import checkpoint_step
-from ponder.types import *
-
-def group(step):
-    text = f"step {step} " * 500
-    rollout = Rollout(Completion("a", 0, [step] * 300, text, [-1.0] * 300, "stop"),
-                      Judgement(Verdict.CORRECT), {"accuracy": 1.0}, 1.0)
-    return Group(Problem("a", "q", "1"), Prompt("a", "q", (1,)), [rollout])
-
-def weights(step):
-    def write(folder):
-        (folder / "model.safetensors").write_bytes(bytes([step]) * 200_000)
-        (folder / "trainer_state.json").write_text(str(step))
-    return write
-
-path = Path(sys.argv[1])
-run = RunFolder.open(path) if (path / "config.toml").exists() else RunFolder.create(path, "a = 1")
-with run.lock():
-    store = CheckpointStore(run.checkpoints_dir, keep=2)
-    latest = store.latest()
-    first = 0
-    if latest is not None:
-        store.verify(latest)
-        first = checkpoint_step(latest)
-        assert (latest / "trainer_state.json").read_text() == str(first)
-    rows = read_metrics(run.metrics_path)
-    assert len(rows) >= first, "rows were lost"
-    truncate_after(run.metrics_path, first)
-    drop_after(run.rollouts_dir, first)
-    print("ready", flush=True)
-    with MetricsWriter(run.metrics_path) as metrics:
-        for step in range(first, int(sys.argv[2])):
-            write_rollouts(run.rollouts_dir, step, [group(step)])
-            metrics.write(step, {"loss/kl": step / 7})
-            if (step + 1) % 3 == 0:
-                store.save(step + 1, weights(step + 1))
-    write_json_atomic(run.summary_path, {"steps": int(sys.argv[2])})
+The run is killed before its first system call that opens, renames or removes something, before its
+second, and so on to its last: at every state that the folder can be left in, but for files cut in
+their middle (those are in test_metrics_file.py and test_checkpoint_store.py).
 """
 
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
-def _start(path: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", _RUN, str(path), str(_STEPS)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+import pytest
+
+from ponder.runlog import (
+    CheckpointStore,
+    MetricsWriter,
+    RunFolder,
+    append_alarm,
+    drop_after,
+    read_metrics,
+    truncate_after,
+    write_json_atomic,
+    write_rollouts,
+)
+from ponder.runlog.checkpoint import checkpoint_step
+from ponder.types import Completion, Group, Judgement, Problem, Prompt, Rollout, Verdict
+
+_STEPS = 3
+_EVENTS = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.truncate"}
+
+
+def _group(step: int) -> Group:
+    completion = Completion("a", 0, [step], f"step {step}", [-1.0], "stop")
+    rollout = Rollout(completion, Judgement(Verdict.CORRECT), {"accuracy": 1.0}, 1.0)
+    return Group(Problem("a", "q", "1"), Prompt("a", "q", (1,)), [rollout])
+
+
+def _weights(step: int) -> Callable[[Path], None]:
+    def write(folder: Path) -> None:
+        (folder / "model.safetensors").write_bytes(bytes([step]) * 20_000)
+        (folder / "trainer_state.json").write_text(str(step))
+
+    return write
 
 
 def _run(path: Path) -> None:
-    process = _start(path)
-    _, error = process.communicate(timeout=30)
-    assert process.returncode == 0, error
+    """What a trainer does: go on from the newest checkpoint, if there is one."""
+    is_old = (path / "config.toml").exists()
+    run = RunFolder.open(path) if is_old else RunFolder.create(path, "a = 1")
+    with run.lock():
+        store = CheckpointStore(run.checkpoints_dir, keep=1)
+        first, latest = 0, store.latest()
+        if latest is not None:
+            store.verify(latest)
+            first = checkpoint_step(latest)
+            assert (latest / "trainer_state.json").read_text() == str(first)
+        rows = len(read_metrics(run.metrics_path))
+        assert rows >= first, "rows were lost"
+        due = [step + 1 for step in range(0, rows - 1, 2)]  # saved before the last row was written
+        assert first >= max(due, default=0), "a checkpoint was lost"
+        truncate_after(run.metrics_path, first)
+        truncate_after(run.alarms_path, first)
+        drop_after(run.rollouts_dir, first)
+        with MetricsWriter(run.metrics_path) as metrics:
+            for step in range(first, _STEPS):
+                write_rollouts(run.rollouts_dir, step, [_group(step)])
+                metrics.write(step, {"loss/kl": step / 7})
+                append_alarm(run.alarms_path, step, "test", "x")
+                if step % 2 == 0:
+                    store.save(step + 1, _weights(step + 1))
+            store.save(_STEPS, _weights(_STEPS))  # at the end, as a trainer does: a second time
+        write_json_atomic(run.summary_path, {"steps": _STEPS})
+
+
+def _in_child(path: Path, kill_at: int | None) -> bool:
+    """Run in a forked process that dies before its event number ``kill_at``; whether it ended."""
+    child = os.fork()
+    if child == 0:
+        try:
+            if kill_at is not None:
+                _die_before(kill_at)
+            _run(path)
+            os._exit(0)
+        except BaseException:  # noqa: BLE001 - a child must not go on as a second pytest
+            traceback.print_exc()
+            os._exit(1)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert status in (0, -signal.SIGKILL), "the run failed: see its traceback"
+    for manifest in path.glob("checkpoints/*/manifest.json"):
+        CheckpointStore(path / "checkpoints").verify(manifest.parent)
+    return status == 0
+
+
+def _die_before(number: int) -> None:
+    seen = 0
+
+    def hook(event: str, _: object) -> None:
+        nonlocal seen
+        if event in _EVENTS:
+            seen += 1
+            if seen == number:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(hook)
 
 
 def _files(path: Path) -> dict[str, bytes]:
@@ -69,20 +115,29 @@ def _files(path: Path) -> dict[str, bytes]:
     return {name: file.read_bytes() for name, file in files.items() if name != "lock"}
 
 
-def test_killed_at_random_moments(tmp_path: Path) -> None:
-    _run(tmp_path / "whole")
-    chance = random.Random(0)
-    path, kills = tmp_path / "killed", 0
-    for _ in range(12):
-        process = _start(path)
-        assert process.stdout is not None
-        assert process.stderr is not None
-        if process.stdout.readline() != "ready\n":
-            raise AssertionError(process.stderr.read())
-        time.sleep(chance.uniform(0, 0.06))
-        process.kill()
-        process.communicate()
-        kills += process.returncode == -signal.SIGKILL
-    assert kills >= 3
-    _run(path)
-    assert _files(path) == _files(tmp_path / "whole")
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """In memory where that is possible: syncing a disk takes time and is not what is tested."""
+    memory = Path("/dev/shm")
+    if not os.access(memory, os.W_OK):
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(dir=memory) as name:
+        yield Path(name)
+
+
+def test_killed_at_every_step_of_the_way(folder: Path) -> None:
+    assert _in_child(folder / "whole", None)
+    expected = _files(folder / "whole")
+    chance, kill_at, ended = random.Random(0), 0, False
+    while not ended:
+        kill_at += 1
+        path = folder / str(kill_at)
+        ended = _in_child(path, kill_at)
+        if not ended:
+            if kill_at % 2:  # and once more in the middle of the resume
+                _in_child(path, chance.randint(1, 40))
+            assert _in_child(path, None)
+        assert _files(path) == expected, f"killed before event {kill_at}"
+        shutil.rmtree(path)
+    assert kill_at > 80
