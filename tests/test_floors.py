@@ -14,7 +14,8 @@ PACKAGE = Path(ponder.__file__).parent
 NOUNS = {"types", "errors", "seeds"}
 FLOORS: list[set[str]] = [
     NOUNS | {"config", "runlog"},
-    {"text", "models", "algo"},
+    {"algo"},
+    {"text", "models"},
     {"verify", "generate", "corpus"},
     {"problems"},  # floor 2 as well, above verify: reference answers are verified when read
     {"rollout"},

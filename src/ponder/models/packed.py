@@ -1,0 +1,139 @@
+"""Forward passes for training and scoring without padding, each shared prompt computed once.
+
+An unmodified transformers decoder runs on ONE row of tokens: the unique prompts, then all
+completions (``PackedLayout``). Its linear layers and norms see no padding; only attention knows
+where segments begin, through an attention function registered with transformers under ``PACKED``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from torch import Tensor, nn
+from transformers import AttentionInterface, PreTrainedModel
+
+from ponder.algo.logprobs import chunked_logprobs
+from ponder.errors import PonderError
+from ponder.models.packed_attention import packed_attention
+from ponder.models.packed_layout import PackedLayout
+
+PACKED = "ponder_packed"
+
+
+class PackedPass:
+    """One forward pass of a model over a layout, as its attention layers see it."""
+
+    def __init__(self, layout: PackedLayout) -> None:
+        self.layout = layout
+        self.num_attended = 0
+        """Layers that have attended so far."""
+
+
+def packed_hidden(model: PreTrainedModel, layout: PackedLayout) -> Tensor:
+    """The hidden states (after the last norm) that predict the completions' tokens.
+
+    Args:
+        model: a causal language model of transformers, any whose layers all have plain causal
+            attention (full, or a sliding window no shorter than the sequences).
+        layout: on the model's device.
+
+    Returns:
+        [C, H], in the order of ``layout.targets``: the state of a prompt's last token for the
+        first token of its completions, then those of the completion itself.
+
+    Raises:
+        PonderError: the model's attention is of another kind, or it recomputes layers in its
+            backward pass (gradient checkpointing), which happens outside this function.
+    """
+    if model.training and model.is_gradient_checkpointing:
+        raise PonderError(
+            "gradient_checkpointing", True, "switch it off, or put the model in eval mode"
+        )
+    current = PackedPass(layout)
+    with _packed_mode(model):
+        hidden: Tensor = model.base_model(
+            input_ids=layout.token_ids,
+            position_ids=layout.position_ids,
+            use_cache=False,
+            packed_pass=current,
+        ).last_hidden_state
+    if current.num_attended != model.config.num_hidden_layers:
+        raise _unsupported(
+            model.config.model_type,
+            f"only {current.num_attended} of {model.config.num_hidden_layers} layers attended",
+        )
+    return hidden[0].index_select(0, layout.predicting_rows)
+
+
+def completion_logprobs(
+    model: PreTrainedModel, layout: PackedLayout, temperature: float, chunk_tokens: int
+) -> tuple[Tensor, Tensor]:
+    """Log-probability and entropy of every completion token: [C] each, float32, in nats.
+
+    See ``chunked_logprobs`` for ``temperature`` and ``chunk_tokens``; ``layout.pad`` makes
+    [B, T] of them.
+    """
+    head = model.get_output_embeddings()
+    if not isinstance(head, nn.Linear):
+        raise _unsupported(model.config.model_type, "its head is no linear layer")
+    hidden = packed_hidden(model, layout)
+    return chunked_logprobs(
+        hidden, head.weight, head.bias, layout.targets, temperature, chunk_tokens
+    )
+
+
+@contextmanager
+def _packed_mode(model: PreTrainedModel) -> Iterator[None]:
+    """Inside, ``model`` attends through ``PACKED``; after, as before."""
+    before = model.config._attn_implementation
+    model.set_attn_implementation(PACKED)
+    if model.config._attn_implementation != PACKED:
+        raise _unsupported(model.config.model_type, "it has an attention of its own")
+    try:
+        yield
+    finally:
+        model.set_attn_implementation(before)
+
+
+def _attend(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    *,
+    packed_pass: PackedPass,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    sliding_window: int | None = None,
+    **others: Any,
+) -> tuple[Tensor, None]:
+    """The signature that transformers asks for: [1, heads, N, D] -> [1, N, heads, E]."""
+    layout = packed_pass.layout
+    name = type(module).__name__
+    if sliding_window is not None and sliding_window < layout.longest:
+        raise _unsupported(name, f"its window of {sliding_window} tokens is too short")
+    if dropout:
+        raise _unsupported(name, f"it has a dropout of {dropout}; put the model in eval mode")
+    changing = [k for k in CHANGES_THE_SCORES if others.get(k) is not None]
+    if changing:
+        raise _unsupported(name, f"it passes {', '.join(changing)}")
+    packed_pass.num_attended += 1
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    q, k, v = (t[0].transpose(0, 1) for t in (query, key, value))
+    return packed_attention(q, k, v, layout.buckets, scale)[None], None
+
+
+CHANGES_THE_SCORES = ("softcap", "s_aux", "position_bias", "head_mask", "cache")
+"""Arguments of transformers' attention functions that would change what is computed."""
+
+
+def _unsupported(model: str, why: str) -> PonderError:
+    return PonderError(
+        "model", model, f"{why}: training needs plain causal attention in every layer"
+    )
+
+
+AttentionInterface.register(PACKED, _attend)
