@@ -20,7 +20,7 @@ from ponder.corpus import DocumentWriter, StyleShares
 from ponder.corpus.tokenizer import train_tokenizer
 from ponder.corpus.tokens import TokenizedCorpus, row_starts, tokenize_corpus
 from ponder.errors import GuardError
-from ponder.models.load import resolve_device
+from ponder.models.device import resolve_device
 from ponder.problems.split import is_heldout
 from ponder.runlog.checkpoint import CheckpointStore, checkpoint_step
 from ponder.runlog.folder import RunFolder

