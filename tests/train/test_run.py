@@ -192,3 +192,17 @@ def test_bfloat16(tmp_path: Path, settings: dict[str, Any]) -> None:
     _, folder, summary = run(tmp_path, settings)
     assert summary.finished
     assert read_metrics(folder.metrics_path)[0]["policy/grad_norm"] > 0
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_on_a_gpu_and_resumed(tmp_path: Path, settings: dict[str, Any], dtype: str) -> None:
+    settings |= {"device": "cuda", "dtype": dtype, "reward": {"random": 1.0}, "steps": 4}
+    settings["algorithm"] = {"kl_coef": 0.1, "reference_every": 2}
+    settings["batch"] = {"prompts_per_step": 4, "group_size": 4, "minibatches": 2}
+    config = RLConfig.model_validate(settings)
+    folder = RunFolder.create(tmp_path / "run", to_toml(config))
+    asked = iter([False, False, True])
+    assert train(config, folder, should_stop=lambda: next(asked)).steps == 2
+    assert train(config, folder, resume=True).finished
+    assert len(read_metrics(folder.metrics_path)) == 5

@@ -38,7 +38,7 @@ def load_model(spec: str, device: str = "auto", dtype: str = "float32") -> Loade
         PonderError: no such model, no tokenizer, not a decoder, no such device, an extra missing.
     """
     place = resolve_device(device)
-    options: dict[str, Any] = {"dtype": getattr(torch, dtype)}
+    options: dict[str, Any] = {}
     if spec == BUNDLED:
         source = str(files("ponder.models") / "base_tiny")
     elif spec == SMOLLM2:
@@ -48,6 +48,7 @@ def load_model(spec: str, device: str = "auto", dtype: str = "float32") -> Loade
     else:
         source = _folder_or_hub_id(spec)
     tokenizer = _open(spec, source, AutoTokenizer.from_pretrained, options)
+    options["dtype"] = getattr(torch, dtype)  # a tokenizer would keep it and could not be saved
     model = _open(spec, source, AutoModelForCausalLM.from_pretrained, options)
     _complete_tokens(spec, model, tokenizer)
     return model.to(place).eval(), tokenizer
