@@ -85,7 +85,7 @@ class CheckpointStore:
                 raise _corrupt(file, "does not have the SHA-256 that was written")
 
     def clean(self) -> None:
-        """Remove what a killed ``save`` left: temporary and incomplete folders."""
+        """Remove what a killed ``save`` left: temporary and incomplete folders, and old ones."""
         self.folder.mkdir(parents=True, exist_ok=True)
         whole = {path.name for path in self._complete()}
         for path in self.folder.iterdir():
@@ -93,6 +93,7 @@ class CheckpointStore:
             ours = path.name.startswith(".tmp_step_") or _NAME.fullmatch(path.name)
             if path.is_dir() and ours and (replaced or path.name not in whole):
                 shutil.rmtree(path)
+        self._prune()
 
     def _complete(self) -> list[Path]:
         """Complete checkpoints by step; one that is being replaced comes before its successor."""
