@@ -12,8 +12,9 @@ from ponder.train.batch import make_batch
 from ponder.train.measure import of_step
 from ponder.train.observer import NullObserver, RunObserver
 from ponder.train.record import Record, prepare
-from ponder.train.session import Session, open_session, torch_threads
+from ponder.train.session import Session, open_session
 from ponder.train.summary import Summary
+from ponder.train.threads import keeping_torch_threads
 
 
 def train(
@@ -40,7 +41,7 @@ def train(
         PonderError: a mistake in the config or the folder; a run that is finished already.
         GuardError: the run is broken (see ``guards``); the newest checkpoint is intact.
     """
-    with run.lock(), torch_threads(config.threads):
+    with run.lock(), keeping_torch_threads():
         session = open_session(config, prepare(run, config, resume))
         with closing(Record(run, session, observer or NullObserver())) as record:
             return run_loop(session, record, should_stop)

@@ -20,7 +20,10 @@ Phase = Literal["evaluate", "rollout", "update", "checkpoint"]
 
 @dataclass(frozen=True, slots=True)
 class RunInfo:
-    """What is known before the first step. ``first_step`` is above 0 after a resume."""
+    """What is known before the first step. ``first_step`` is above 0 after a resume.
+
+    ``notes`` are lines worth showing about the problems: rows that were dropped, faults found.
+    """
 
     name: str
     run_path: Path
@@ -33,6 +36,7 @@ class RunInfo:
     group_size: int
     minibatches: int
     max_completion_tokens: int
+    notes: tuple[str, ...] = ()
 
 
 class RunObserver(Protocol):

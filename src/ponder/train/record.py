@@ -107,6 +107,7 @@ class Record:
                 group_size=config.batch.group_size,
                 minibatches=config.batch.minibatches,
                 max_completion_tokens=config.sampling.max_completion_tokens,
+                notes=session.notes,
             )
         )
         if session.first_step and (before := self._evaluation(0)):

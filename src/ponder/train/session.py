@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
 import torch
 
 from ponder.config.rl import RLConfig
@@ -26,6 +24,7 @@ from ponder.seeds import derive_seed
 from ponder.train.collect import Collected, collect
 from ponder.train.policy import Policy
 from ponder.train.state import TrainerState
+from ponder.train.threads import usable_cores
 from ponder.types import Group, Problem, ProblemSource, Sampling
 
 
@@ -43,6 +42,7 @@ class Session:
     make_prompt: PromptMaker
     first_step: int
     seconds_before: float
+    notes: tuple[str, ...] = ()
 
     def collect(self, step: int) -> Collected:
         """The rollouts of a step, all of them and those to train on."""
@@ -70,7 +70,12 @@ class Session:
         """Fill a checkpoint: a Hugging Face folder, and the trainer's state beside it."""
         save_model(self.policy.model, self.tokenizer, folder)
         state = TrainerState(
-            next_step, self.policy.num_updates, self.stream.state(), seconds, self.policy.state()
+            next_step=next_step,
+            num_updates=self.policy.num_updates,
+            num_threads=torch.get_num_threads(),
+            stream=self.stream.state(),
+            seconds=seconds,
+            tensors=self.policy.state(),
         )
         state.write(folder)
 
@@ -93,8 +98,13 @@ class Session:
 
 
 def open_session(config: RLConfig, checkpoint: Path | None) -> Session:
-    """Load the model (of the checkpoint, if there is one), the problems and the trainer's state."""
+    """Load the model (of the checkpoint, if there is one), the problems and the trainer's state.
+
+    Sets torch's number of threads; a resumed run takes the one it began with, unless the config
+    names one.
+    """
     state = TrainerState.read(checkpoint) if checkpoint else None
+    torch.set_num_threads(config.threads or (state.num_threads if state else usable_cores()))
     source = str(checkpoint) if checkpoint else config.model
     model, tokenizer = load_model(source, config.device, config.dtype)
     problems = build_problems(config.problems, config.seed)
@@ -115,18 +125,8 @@ def open_session(config: RLConfig, checkpoint: Path | None) -> Session:
         make_prompt=PromptMaker(config.template, tokenizer),
         first_step=state.next_step if state else 0,
         seconds_before=state.seconds if state else 0.0,
+        notes=tuple(problems.notes()),
     )
-
-
-@contextmanager
-def torch_threads(num_threads: int) -> Iterator[None]:
-    """Use so many CPU threads (0: one per physical core), and put back what was."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(num_threads or psutil.cpu_count(logical=False) or 1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _heldout(config: RLConfig, source: ProblemSource) -> list[Problem]:

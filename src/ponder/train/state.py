@@ -24,6 +24,7 @@ class TrainerState:
 
     next_step: int
     num_updates: int
+    num_threads: int
     stream: dict[str, Any]
     seconds: float
     tensors: dict[str, Any]
@@ -34,6 +35,7 @@ class TrainerState:
         position = {
             "next_step": self.next_step,
             "num_updates": self.num_updates,
+            "num_threads": self.num_threads,
             "stream": self.stream,
             "seconds": self.seconds,
         }

@@ -15,8 +15,8 @@ class Summary:
 
     ``before`` and ``after`` are the held-out evaluations of policy 0 and of the last policy (None
     where ``eval.num_problems`` is 0, and ``after`` where the run was stopped early). ``seconds`` is
-    wall time from the start of ``train`` to its end, evaluations included; of an interrupted run it
-    is the sum over its parts, without the work that was lost between a checkpoint and a kill.
+    wall time since the model was loaded, evaluations included; of an interrupted
+    run it is the sum over its parts, without what was lost between a checkpoint and a kill.
     """
 
     name: str
