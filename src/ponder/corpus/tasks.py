@@ -145,7 +145,7 @@ class Product:
 
     def rough(self, rng: Random, slip: Slip) -> Work:
         """The first place of b, then all the rest of b in one go."""
-        place = 10 ** (len(str(self.b)) - 1)
+        place = int("1" + "0" * (len(str(self.b)) - 1))
         rest = self.b % place
         return self.by_parts([self.b - rest, rest] if rest else [self.b], slip)
 
@@ -299,9 +299,7 @@ class Equation(Unhurried):
         moved = slip(right - self.b)
         sign = "-" if self.b >= 0 else "+"
         result = slip(round(moved / self.a))
-        return Work(
-            [f"{right}{sign}{abs(self.b)}={moved}", f"{moved}/{self.a}={result}"], result
-        )
+        return Work([f"{right}{sign}{abs(self.b)}={moved}", f"{moved}/{self.a}={result}"], result)
 
 
 @dataclass(frozen=True, slots=True)

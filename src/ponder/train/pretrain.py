@@ -1,4 +1,4 @@
-"""Pretraining a small base model from scratch on the corpus: next-token prediction, nothing else."""
+"""Pretraining a small base model from scratch on the corpus: next-token prediction only."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from ponder.runlog.folder import RunFolder
 from ponder.runlog.metrics import MetricsWriter, truncate_after
 
 TOKENIZER_DOCUMENTS = 50_000
+REPORT_EVERY = 20
 Report = Callable[[int, dict[str, float]], None]
 
 
@@ -61,8 +62,14 @@ def pretrain(config: PretrainConfig, run: RunFolder, report: Report) -> Path:
         forward = torch.compile(forward)
     with MetricsWriter(run.metrics_path) as metrics:
         for step in range(next_step, config.steps):
-            row = update(forward, model, optimizer, rows, step, config)
-            if step % 20 == 0 or step + 1 == config.steps:
+            began = time.perf_counter()
+            rate, batch = rate_of(step, config), rows.batch(step)
+            loss, norm = update(forward, model, optimizer, batch, rate, config.max_grad_norm)
+            if step % REPORT_EVERY == 0 or step + 1 == config.steps:
+                row = measure(step, float(loss), float(norm), config)
+                row["speed/update_tokens_per_second"] = config.batch_tokens / (
+                    time.perf_counter() - began
+                )
                 metrics.write(step, row)
                 report(step, row)
             if (step + 1) % config.checkpoint_every == 0 or step + 1 == config.steps:
@@ -100,46 +107,41 @@ def update(
     forward: Callable[[Tensor], Tensor],
     model: PreTrainedModel,
     optimizer: torch.optim.Optimizer,
-    rows: Rows,
-    step: int,
-    config: PretrainConfig,
-) -> dict[str, float]:
-    """One optimizer update; returns its metrics.
-
-    Raises:
-        GuardError: the loss is not finite.
-    """
-    began = time.perf_counter()
-    rate = learning_rate(step, config)
+    batch: Tensor,
+    rate: float,
+    max_norm: float,
+) -> tuple[Tensor, float | Tensor]:
+    """One optimizer update on ``batch`` [B, T + 1]; the loss and the norm before clipping."""
     for group in optimizer.param_groups:
         group["lr"] = rate
-    batch = rows.batch(step).to(model.device)
     with autocast(model.device):
-        loss = forward(batch)
+        loss = forward(batch.to(model.device))
     loss.backward()  # type: ignore[no-untyped-call]
-    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.max_grad_norm)
+    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), max_norm)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
-    value = float(loss.detach()) if step % 20 == 0 or step + 1 == config.steps else 0.0
-    if not math.isfinite(value):
-        raise GuardError(f"the pretraining loss is {value} at step {step}: lower learning_rate")
-    seconds = time.perf_counter() - began
+    return loss.detach(), norm
+
+
+def measure(step: int, loss: float, norm: float, config: PretrainConfig) -> dict[str, float]:
+    """The metrics of a step. Raises GuardError if its loss is not finite."""
+    if not math.isfinite(loss):
+        raise GuardError(f"the pretraining loss is {loss} at step {step}: lower learning_rate")
     return {
-        "loss/total": value,
-        "policy/grad_norm": float(norm) if value else 0.0,
-        "policy/learning_rate": rate,
-        "speed/update_tokens_per_second": batch.numel() / seconds,
+        "loss/total": loss,
+        "policy/grad_norm": norm,
+        "policy/learning_rate": rate_of(step, config),
     }
 
 
 def next_token_loss(model: PreTrainedModel, batch: Tensor) -> Tensor:
-    """Mean cross-entropy in nats of each token given those before it; ``batch`` is ``[B, T + 1]``."""
+    """Mean cross-entropy in nats of each token given those before it; ``batch``: [B, T + 1]."""
     logits = model(input_ids=batch[:, :-1], use_cache=False).logits
     return torch.nn.functional.cross_entropy(logits.float().flatten(0, 1), batch[:, 1:].flatten())
 
 
-def learning_rate(step: int, config: PretrainConfig) -> float:
-    """Linear warm-up, then a cosine from the peak to a tenth of it."""
+def rate_of(step: int, config: PretrainConfig) -> float:
+    """Learning rate: linear warm-up, then a cosine from the peak to a tenth of it."""
     if step < config.warmup_steps:
         return config.learning_rate * (step + 1) / config.warmup_steps
     progress = (step - config.warmup_steps) / max(1, config.steps - config.warmup_steps)
