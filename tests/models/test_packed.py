@@ -119,7 +119,7 @@ def test_float64_parameters_work() -> None:
     model = make_model("qwen2", attn_implementation="eager").double()
     expected = plain_logprobs(model, *RAGGED, temperature=1.0)
     logprobs, _ = completion_logprobs(model, PackedLayout.build(*RAGGED), 1.0, 16)
-    assert torch.allclose(logprobs, expected, rtol=0, atol=1e-6)  # norms are float32
+    assert torch.allclose(logprobs, expected, rtol=0, atol=1e-5)  # norms are float32
     assert logprobs.dtype is torch.float64
 
 
@@ -192,7 +192,7 @@ def test_layout_by_hand() -> None:
 
 def test_buckets_hold_every_row_once_and_respect_their_size() -> None:
     layout = PackedLayout.build(*RAGGED, scores_per_bucket=1500)
-    rows = torch.cat([b.query_rows[b.real] for b in layout.buckets])
+    rows = torch.cat([b.real_rows for b in layout.buckets])
     assert sorted(rows.tolist()) == list(range(layout.token_ids.shape[1]))
     for bucket in layout.buckets:
         size = bucket.num_segments * bucket.length * (bucket.prefix + bucket.length)

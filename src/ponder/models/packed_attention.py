@@ -53,7 +53,7 @@ def _fused(
             q, k, v, attn_mask=mask, is_causal=mask is None, scale=scale
         )
         parts.append(out.transpose(1, 2).flatten(0, 1).index_select(0, bucket.real))
-    rows = torch.cat([bucket.query_rows.index_select(0, bucket.real) for bucket in buckets])
+    rows = torch.cat([bucket.real_rows for bucket in buckets])
     return torch.cat(parts).index_select(0, rows.argsort())
 
 
@@ -65,9 +65,12 @@ def _side_by_side(flat: Tensor, rows: Tensor, bucket: Bucket) -> Tensor:
 
 def _visible(bucket: Bucket) -> Tensor:
     """[S, 1, L, P + L] bool: which keys each query may see."""
-    prefix = ~bucket.hidden_prefix[:, None, None, :].expand(-1, -1, bucket.length, -1)
-    own = torch.ones(bucket.length, bucket.length, dtype=torch.bool, device=prefix.device).tril()
-    return torch.cat([prefix, own.expand(bucket.num_segments, 1, -1, -1)], -1)
+    size = (bucket.num_segments, 1, bucket.length, bucket.prefix + bucket.length)
+    visible = torch.ones(size, dtype=torch.bool, device=bucket.future.device)
+    visible[..., bucket.prefix :] &= bucket.future == 0
+    if bucket.hidden_prefix is not None:
+        visible[..., : bucket.prefix] &= bucket.hidden_prefix == 0
+    return visible
 
 
 class _ByProducts(torch.autograd.Function):
@@ -137,9 +140,7 @@ def _by_head(
     if zeroed is not None:
         taken.index_fill_(0, zeroed, 0.0)
     split = taken.view(bucket.num_segments, -1, kv_heads, heads // kv_heads, size)
-    arranged = torch.empty_like(split.permute(0, 2, 3, 1, 4), memory_format=torch.contiguous_format)
-    arranged.copy_(split.permute(0, 2, 3, 1, 4))
-    return arranged.view(bucket.num_segments * kv_heads, -1, size)
+    return split.permute(0, 2, 3, 1, 4).reshape(bucket.num_segments * kv_heads, -1, size)
 
 
 def _by_token(by_head: Tensor, bucket: Bucket, like: Tensor) -> Tensor:
@@ -151,8 +152,8 @@ def _by_token(by_head: Tensor, bucket: Bucket, like: Tensor) -> Tensor:
 
 def _put(flat: Tensor, padded: Tensor, bucket: Bucket) -> None:
     """Write the real tokens of [S * L, heads * D] to their rows of [N, heads, D]."""
-    rows = bucket.query_rows.index_select(0, bucket.real)
-    flat.view(len(flat), -1).index_copy_(0, rows, padded.index_select(0, bucket.real))
+    real = padded.index_select(0, bucket.real)
+    flat.view(len(flat), -1).index_copy_(0, bucket.real_rows, real)
 
 
 def _add(flat: Tensor, padded: Tensor, bucket: Bucket) -> None:
@@ -163,12 +164,8 @@ def _add(flat: Tensor, padded: Tensor, bucket: Bucket) -> None:
 def _probabilities(query: Tensor, key: Tensor, bucket: Bucket) -> Tensor:
     """softmax over visible keys, of queries that are scaled already: [S * kv_heads, .., P + L]."""
     scores = torch.bmm(query, key.transpose(1, 2))
-    size = (bucket.num_segments, -1, bucket.length, bucket.prefix + bucket.length)
-    by_segment = scores.view(size)
-    causal = torch.full((bucket.length, bucket.length), -torch.inf, dtype=scores.dtype).triu_(1)
-    by_segment[..., bucket.prefix :].add_(causal)
-    if bucket.has_hidden_prefix:
-        hidden = torch.zeros_like(bucket.hidden_prefix, dtype=scores.dtype)
-        hidden.masked_fill_(bucket.hidden_prefix, -torch.inf)
-        by_segment[..., : bucket.prefix].add_(hidden[:, None, None, :])
+    by_segment = scores.view(bucket.num_segments, -1, bucket.length, key.shape[1])
+    by_segment[..., bucket.prefix :].add_(bucket.future)
+    if bucket.hidden_prefix is not None:
+        by_segment[..., : bucket.prefix].add_(bucket.hidden_prefix)
     return torch.softmax(scores, -1)

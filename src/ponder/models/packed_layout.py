@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -31,13 +32,15 @@ class Bucket:
     """[S * (P + L)] rows: a segment's prefix, then itself."""
     real: Tensor
     """[R] positions in ``query_rows`` that are no padding."""
+    real_rows: Tensor
+    """[R] the rows that they hold."""
     padding: Tensor
     """[S * L - R] positions in ``query_rows`` that are."""
-    hidden_prefix: Tensor
-    """[S, P] bool: padding of the prefix, which nothing may see. (Padding of the segment itself
-    comes after its tokens, so causality hides it.)"""
-    has_hidden_prefix: bool
-    """Whether any of ``hidden_prefix`` is set."""
+    future: Tensor
+    """[L, L] float32: -inf above the diagonal, 0 elsewhere; added to scores. It hides a segment's
+    own padding too, which comes after its tokens."""
+    hidden_prefix: Tensor | None
+    """[S, 1, 1, P] float32: -inf at the padding of prefixes, 0 elsewhere; None: there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,7 @@ class PackedLayout:
         completions: Sequence[Sequence[int]],
         prompt_index: Sequence[int],
         device: torch.device | str = "cpu",
-        scores_per_bucket: int = 2**18,
+        scores_per_bucket: int | None = None,
     ) -> PackedLayout:
         """Lay out completions and the prompts that they share.
 
@@ -78,8 +81,11 @@ class PackedLayout:
             prompt_index: for each completion, which prompt it follows.
             device: where the model is.
             scores_per_bucket: attention scores per head (padding included) that exist at once;
-                changes speed and memory only. On a CPU they should stay in its cache.
+                changes speed and memory only. None: 2**16 on a CPU, where they should stay in the
+                cache; 2**22 elsewhere.
         """
+        if scores_per_bucket is None:
+            scores_per_bucket = 2**16 if torch.device(device).type == "cpu" else 2**22
         if not all(prompts):
             raise ValueError("every prompt needs a token: the first completion token follows it")
         prompt_lengths = torch.tensor([len(p) for p in prompts], dtype=torch.long)
@@ -168,7 +174,8 @@ def _bucket(segments: Tensor) -> Bucket:
     own = _padded_rows(start, length, width)
     before = _padded_rows(prefix_start, prefix_length, prefix_width)
     is_real = (torch.arange(width) < length[:, None]).flatten()
-    hidden = torch.arange(prefix_width) >= prefix_length[:, None]
+    is_hidden = torch.arange(prefix_width) >= prefix_length[:, None]
+    hidden = torch.zeros(is_hidden.shape).masked_fill_(is_hidden, -torch.inf)
     return Bucket(
         num_segments=len(segments),
         length=width,
@@ -176,9 +183,10 @@ def _bucket(segments: Tensor) -> Bucket:
         query_rows=own.flatten(),
         key_rows=torch.cat([before, own], 1).flatten(),
         real=is_real.nonzero().flatten(),
+        real_rows=own.flatten()[is_real],
         padding=(~is_real).nonzero().flatten(),
-        hidden_prefix=hidden,
-        has_hidden_prefix=bool(hidden.any()),
+        future=torch.full((width, width), -torch.inf).triu_(1),
+        hidden_prefix=hidden[:, None, None, :] if is_hidden.any() else None,
     )
 
 
@@ -192,14 +200,6 @@ def _round_up(length: int) -> int:
 
 
 def _on(bucket: Bucket, device: torch.device | str) -> Bucket:
-    return Bucket(
-        bucket.num_segments,
-        bucket.length,
-        bucket.prefix,
-        bucket.query_rows.to(device),
-        bucket.key_rows.to(device),
-        bucket.real.to(device),
-        bucket.padding.to(device),
-        bucket.hidden_prefix.to(device),
-        bucket.has_hidden_prefix,
-    )
+    values = {field.name: getattr(bucket, field.name) for field in fields(bucket)}
+    moved: dict[str, Any] = {k: v.to(device) for k, v in values.items() if isinstance(v, Tensor)}
+    return replace(bucket, **moved)
