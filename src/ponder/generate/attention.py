@@ -16,7 +16,8 @@ from torch.nn import functional as F
 from transformers import AttentionInterface, PreTrainedModel
 
 from ponder.errors import PonderError
-from ponder.generate.pages import PAGE_TOKENS, PagePool
+from ponder.generate.pages import PAGE_TOKENS, PagePool, SharedPrefix
+from ponder.models.linear import packed_weights
 
 ENGINE = "ponder_engine"
 
@@ -81,7 +82,8 @@ def engine_mode(model: PreTrainedModel) -> Iterator[None]:
             "engine needs: use another generator",
         )
     try:
-        yield
+        with packed_weights(model):
+            yield
     finally:
         model.set_attn_implementation(attention)
         model.train(training)
@@ -92,18 +94,18 @@ class PrefillPass:
 
     Args:
         pages: [B, T / PAGE_TOKENS] int64: the page of each block of tokens. Page 0 for padding.
-        prefix: pages of tokens that come before all of these prompts, already computed.
+        prefix: tokens that come before all of these prompts, already computed.
     """
 
-    def __init__(self, pool: PagePool, pages: Tensor, prefix: list[int], longest: int) -> None:
+    def __init__(self, pool: PagePool, pages: Tensor, prefix: SharedPrefix, longest: int) -> None:
         self.longest = longest
         self._pool = pool
         self._pages = pages.reshape(-1)
-        self._prefix = torch.tensor(prefix, device=pool.device, dtype=torch.long)
+        self._prefix = prefix
         num_tokens = pages.shape[1] * PAGE_TOKENS
-        size = (num_tokens, len(prefix) * PAGE_TOKENS + num_tokens)
-        visible = torch.ones(size, dtype=torch.bool, device=pool.device)
-        self._visible = visible.tril(size[1] - size[0]) if prefix else None
+        before = len(prefix.pages) * PAGE_TOKENS
+        visible = torch.ones(num_tokens, before + num_tokens, dtype=torch.bool, device=pool.device)
+        self._visible = visible.tril(before) if before else None
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
         keys, values = self._pool.layer(layer, key, value)
@@ -113,10 +115,10 @@ class PrefillPass:
         blocks = value.reshape(size, heads, -1, PAGE_TOKENS, value.shape[3])
         values[self._pages] = blocks.transpose(1, 2).flatten(0, 1)
         if self._visible is not None:
-            before = keys[self._prefix].permute(1, 0, 3, 2).flatten(1, 2).expand(size, -1, -1, -1)
+            before, before_values = self._prefix.layer(layer, keys, values)
+            before = before.transpose(1, 2).expand(size, -1, -1, -1)
             key = torch.cat([before, key], dim=2)
-            before = values[self._prefix].transpose(0, 1).flatten(1, 2).expand(size, -1, -1, -1)
-            value = torch.cat([before, value], dim=2)
+            value = torch.cat([before_values.expand(size, -1, -1, -1), value], dim=2)
         out = F.scaled_dot_product_attention(
             query,
             key,
@@ -151,56 +153,3 @@ def attend_by_matmul(
     paged = weights.view(num_rows, keys.shape[1], -1, page_table.shape[1], PAGE_TOKENS)
     out = (paged.permute(0, 3, 1, 2, 4) @ values[page_table]).sum(1)
     return out.reshape(num_rows, num_heads, -1)
-
-
-class BagAttention:
-    """``attend_by_matmul`` for float32 on a CPU, as two weighted sums of table rows.
-
-    A batched product with one query per sequence costs a CPU more in calls than in work.
-    ``torch.embedding_bag`` with weights reads each key and value once, in place, at the speed of
-    memory, and shared pages stay in the cache. Scores of a page: its D rows of PAGE_TOKENS keys,
-    weighted by the query. Output of a sequence: its rows of values, weighted by the softmax.
-
-    Args:
-        page_table: [N, C] int64.
-        num_heads: of the query.
-        keys: any layer's keys, for the shape. values: the same.
-    """
-
-    def __init__(self, page_table: Tensor, num_heads: int, keys: Tensor, values: Tensor) -> None:
-        num_kv_heads, key_dim = keys.shape[1:3]
-        self._num_pages = page_table.shape[1]
-        kv_head = torch.arange(num_heads) // (num_heads // num_kv_heads)
-        blocks = page_table.unsqueeze(1) * num_kv_heads + kv_head.unsqueeze(-1)  # [N, heads, C]
-        self._key_rows = _rows(blocks, key_dim)
-        self._value_rows = _rows(blocks, PAGE_TOKENS)
-        self._key_starts = _starts(self._key_rows, key_dim)
-        self._value_starts = _starts(self._value_rows, PAGE_TOKENS * self._num_pages)
-
-    def __call__(
-        self, query: Tensor, keys: Tensor, values: Tensor, bias: Tensor, scale: float
-    ) -> Tensor:
-        num_rows, num_heads, _ = query.shape
-        repeated = query.unsqueeze(2).expand(-1, -1, self._num_pages, -1).reshape(-1)
-        table = keys.view(-1, PAGE_TOKENS)
-        scores = _bags(table, self._key_rows, self._key_starts, repeated)
-        scores = torch.add(bias, scores.view(num_rows, num_heads, -1), alpha=scale)
-        weights = scores.softmax(-1).view(-1)
-        table = values.view(-1, values.shape[-1])
-        out = _bags(table, self._value_rows, self._value_starts, weights)
-        return out.view(num_rows, num_heads, -1)
-
-
-def _rows(blocks: Tensor, rows_per_block: int) -> Tensor:
-    """All row numbers of the given blocks of rows, in order, as one int32 list."""
-    rows = blocks.unsqueeze(-1) * rows_per_block + torch.arange(rows_per_block)
-    return rows.reshape(-1).int()
-
-
-def _starts(rows: Tensor, bag_size: int) -> Tensor:
-    return torch.arange(0, len(rows) + 1, bag_size, dtype=torch.int32)
-
-
-def _bags(table: Tensor, rows: Tensor, starts: Tensor, weights: Tensor) -> Tensor:
-    """Sum of ``weights[i] * table[rows[i]]`` over each bag: [bags, table.shape[1]]."""
-    return torch.embedding_bag(table, rows, starts, False, 0, False, weights, True)[0]

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ponder.generate.attention import BagAttention, attend_by_matmul
-from ponder.generate.pages import PAGE_TOKENS, PagePool, pages_for
+from ponder.generate.attention import attend_by_matmul
+from ponder.generate.bags import BagAttention
+from ponder.generate.pages import PAGE_TOKENS, PagePool, SharedPrefix, pages_for
 from ponder.types import FinishReason, Prompt
 
 ROWS_MULTIPLE = 16
@@ -23,8 +24,8 @@ class PromptPages:
     """The keys and values of a prompt, all its tokens but the last, once for its whole group."""
 
     prompt: Prompt
-    shared: list[int]
-    """Pages of the prefix that all prompts have in common; not this prompt's to give back."""
+    prefix: SharedPrefix
+    """What all prompts have in common; its pages are not this prompt's to give back."""
     num_waiting: int
     """Completions that still need the prompt."""
     own: list[int] = field(default_factory=list)
@@ -94,7 +95,7 @@ class DecodeBatch:
 
     def _build(self, rows: list[Sequence]) -> None:
         num_pad = -len(rows) % ROWS_MULTIPLE
-        lists = [row.group.shared + row.group.own + row.pages for row in rows]
+        lists = [row.group.prefix.pages + row.group.own + row.pages for row in rows]
         width = max(len(pages) for pages in lists)
         table = [pages + [0] * (width - len(pages)) for pages in lists] + [[0] * width] * num_pad
         numbers = [
@@ -146,5 +147,5 @@ class DecodeBatch:
             return out.unsqueeze(1)
         shape = (query.shape[1], *keys.shape[1:3])
         if shape not in self._bags:
-            self._bags[shape] = BagAttention(self._page_table, query.shape[1], keys, values)
-        return self._bags[shape](query, keys, values, bias, scale).unsqueeze(1)
+            self._bags[shape] = BagAttention(self._page_table, query.shape[1], keys)
+        return self._bags[shape].attend(query, keys, values, bias, scale).unsqueeze(1)

@@ -71,3 +71,24 @@ class PagePool:
             # NumPy asks the system for zeroed memory and touches none of it until it is used.
             return torch.from_numpy(np.zeros(shape, dtype=np.float32))
         return torch.zeros(shape, dtype=self.dtype, device=self.device)
+
+
+class SharedPrefix:
+    """Whole pages that all prompts of a run begin with, and their keys and values in one piece."""
+
+    def __init__(self) -> None:
+        self.pages: list[int] = []
+        self._layers: dict[int, tuple[Tensor, Tensor]] = {}
+
+    def layer(self, index: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys [kv_heads, key_dim, P] and values [kv_heads, P, value_dim] of its P tokens.
+
+        Args:
+            keys: of the pool, at layer ``index``. values: the same.
+        """
+        if index not in self._layers:
+            pages = torch.tensor(self.pages, device=keys.device)
+            shared_keys = keys[pages].permute(1, 2, 0, 3).flatten(2)
+            shared_values = values[pages].transpose(0, 1).flatten(1, 2)
+            self._layers[index] = (shared_keys, shared_values)
+        return self._layers[index]

@@ -12,7 +12,7 @@ import torch
 from ponder.generate.attention import PrefillPass
 from ponder.generate.batch import DecodeBatch, PromptPages, Sequence
 from ponder.generate.ending import Ending
-from ponder.generate.pages import PAGE_TOKENS, PagePool, pages_for
+from ponder.generate.pages import PAGE_TOKENS, PagePool, SharedPrefix, pages_for
 from ponder.generate.sampling import draw, stream_key, uniforms
 from ponder.types import Prompt, Sampling
 
@@ -54,7 +54,7 @@ class GenerationRun:
         self._sampling = sampling
         self._max_rows = max_rows
         self._longest = 0
-        self._shared: list[int] = []
+        self._prefix = SharedPrefix()
 
     def run(self, prompts: list[Prompt], group_size: int, seed: int) -> list[list[Sequence]]:
         """``group_size`` finished sequences for each prompt."""
@@ -67,13 +67,13 @@ class GenerationRun:
         while running or waiting:
             running += self._admit(waiting, self._max_rows - len(running))
             running = self._decode(running)
-        self._pool.give(self._shared)
+        self._pool.give(self._prefix.pages)
         self.stats.num_completions = sum(len(group) for group in groups)
         self.stats.num_tokens = sum(len(row.token_ids) for group in groups for row in group)
         return groups
 
     def _group(self, prompt: Prompt, group_size: int, seed: int) -> list[Sequence]:
-        pages = PromptPages(prompt, self._shared, group_size)
+        pages = PromptPages(prompt, self._prefix, group_size)
         return [
             Sequence(pages, index, stream_key(seed, prompt.problem_id, index))
             for index in range(group_size)
@@ -86,12 +86,12 @@ class GenerationRun:
         if num_pages:
             pages = self._pool.take(num_pages)
             self._prefill([list(prompts[0].token_ids[: num_pages * PAGE_TOKENS])], [pages])
-            self._shared = pages
+            self._prefix.pages = pages
 
     def _admit(self, waiting: deque[Sequence], num_free: int) -> list[Sequence]:
         """The next sequences, their prompts prefilled."""
         admitted = [waiting.popleft() for _ in range(min(num_free, len(waiting)))]
-        skip = len(self._shared) * PAGE_TOKENS
+        skip = len(self._prefix.pages) * PAGE_TOKENS
         new: dict[int, PromptPages] = {}
         for row in admitted:
             if not row.group.own and row.group.num_cached > skip:
@@ -115,9 +115,9 @@ class GenerationRun:
         device = self._pool.device
         table = torch.tensor([row + [0] * (width - len(row)) for row in pages], device=device)
         ids = torch.tensor([row + [0] * (length - len(row)) for row in tokens], device=device)
-        first = len(self._shared) * PAGE_TOKENS
+        first = len(self._prefix.pages) * PAGE_TOKENS
         positions = torch.arange(first, first + length, device=device).expand(len(ids), -1)
-        engine_pass = PrefillPass(self._pool, table, self._shared, self._longest)
+        engine_pass = PrefillPass(self._pool, table, self._prefix, self._longest)
         self._forward(ids, positions, engine_pass)
         self.stats.prefill_tokens += ids.numel()
         self.stats.prefill_seconds += time.perf_counter() - start

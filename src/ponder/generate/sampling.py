@@ -6,9 +6,14 @@ import hashlib
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from ponder.types import Sampling
 
+BLOCK = 64
+"""Tokens per block of the two-level search."""
+
+_BELOW_1 = 1 - 2.0**-24
 _GOLDEN = 0x9E3779B97F4A7C15 - 2**64
 _MIX_1 = 0xBF58476D1CE4E5B9 - 2**64
 _MIX_2 = 0x94D049BB133111EB - 2**64
@@ -73,11 +78,17 @@ def draw(logits: Tensor, uniform: Tensor, sampling: Sampling) -> tuple[Tensor, T
 
 def _invert(probs: Tensor, uniform: Tensor) -> Tensor:
     """[N, 1]: the first index whose cumulative sum exceeds uniform * total. [N, V] need not sum
-    to one; zeros at the end are never chosen."""
-    cumulative = probs.cumsum(-1)
-    target = uniform.unsqueeze(-1) * cumulative[:, -1:]
-    found = torch.searchsorted(cumulative, target, right=True)
-    return found.clamp_(max=probs.shape[-1] - 1)
+    to one. In two levels, since a running sum is slow: find the block, then the place in it."""
+    num_rows, size = probs.shape
+    blocks = F.pad(probs, (0, -size % BLOCK)).view(num_rows, -1, BLOCK)
+    ends = blocks.sum(-1).cumsum(-1)
+    target = uniform.unsqueeze(-1) * ends[:, -1:]
+    block = torch.searchsorted(ends, target, right=True).clamp_(max=ends.shape[1] - 1)
+    inside = blocks[torch.arange(num_rows, device=probs.device), block.squeeze(1)].cumsum(-1)
+    # Rounding must not carry the target past the block's end, onto a token of probability 0.
+    target = torch.minimum(target - F.pad(ends, (1, 0)).gather(1, block), inside[:, -1:] * _BELOW_1)
+    place = torch.searchsorted(inside, target, right=True).clamp_(max=BLOCK - 1)
+    return (block * BLOCK + place).clamp_(max=size - 1)
 
 
 def _draw_truncated(probs: Tensor, uniform: Tensor, sampling: Sampling) -> Tensor:

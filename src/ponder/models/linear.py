@@ -3,23 +3,34 @@
 PyTorch sends float32 ``nn.Linear`` on a CPU to MKL, which on AMD processors leaves AVX-512 unused.
 oneDNN, which every x86 build of PyTorch also carries, does use it: measured on an EPYC with
 AVX-512, one thread, 94 -> 200 GFLOP/s forward and for the gradient of the input, 94 -> 135 for the
-gradient of the weight.
+gradient of the weight. On a Xeon both are equally fast, and the models are left alone.
 """
 
 from __future__ import annotations
 
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+PACK_BYTES = 32 * 2**20
+"""Largest weight that is packed; past it the product is bound by memory either way."""
+
+PACK_ROWS = 256
+"""The number of rows that the packed layout is chosen for; any number works."""
+
 
 def use_onednn_linears(model: nn.Module) -> int:
     """Make every plain ``nn.Linear`` of ``model`` compute through oneDNN; returns how many.
 
     Parameters, state dict, saved files and gradients stay what they were (up to float32 rounding);
-    only float32 on the CPU takes the new path. Does nothing where oneDNN or AVX-512 is missing.
+    only float32 on the CPU takes the new path. Does nothing where that would be no faster.
     """
     if not onednn_is_faster():
         return 0
@@ -29,15 +40,47 @@ def use_onednn_linears(model: nn.Module) -> int:
     return len(linears)
 
 
+@contextmanager
+def packed_weights(model: nn.Module) -> Iterator[None]:
+    """Inside, the oneDNN linears of ``model`` multiply by a copy of their weights in oneDNN's own
+    layout: up to twice as fast for few rows. The weights must not change inside.
+
+    Takes memory for a second copy of them, and so leaves out those of more than ``PACK_BYTES``.
+    """
+    linears = [module for module in model.modules() if isinstance(module, OneDNNLinear)]
+    linears = [linear for linear in linears if linear.weight.nbytes <= PACK_BYTES]
+    for linear in linears:
+        linear.pack()
+    try:
+        yield
+    finally:
+        for linear in linears:
+            linear.packed = None
+
+
+@cache
 def onednn_is_faster() -> bool:
-    """True on an x86 CPU with AVX-512 and a PyTorch with oneDNN."""
-    capability = torch.backends.cpu.get_cpu_capability()
+    """True on an x86 CPU with AVX-512 that is not Intel's, and a PyTorch with oneDNN."""
     has_onednn: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    return has_onednn and capability.startswith("AVX512")
+    has_avx512 = torch.backends.cpu.get_cpu_capability().startswith("AVX512")
+    return has_onednn and has_avx512 and not _is_intel()
+
+
+def _is_intel() -> bool:
+    info = Path("/proc/cpuinfo")
+    return "GenuineIntel" in (info.read_text() if info.exists() else platform.processor())
 
 
 class OneDNNLinear(nn.Linear):
     """An ``nn.Linear`` whose float32 CPU products run in oneDNN, forward and backward."""
+
+    packed: Tensor | None = None
+    """The weight in oneDNN's layout, inside ``packed_weights``."""
+
+    def pack(self) -> None:
+        if self.weight.dtype is torch.float32 and self.weight.device.type == "cpu":
+            weight = self.weight.detach()
+            self.packed = torch.ops.mkldnn._reorder_linear_weight(weight, PACK_ROWS)
 
     def forward(self, x: Tensor) -> Tensor:
         """``x @ weight.T + bias``: [..., in_features] -> [..., out_features]."""
@@ -46,7 +89,7 @@ class OneDNNLinear(nn.Linear):
         if torch.is_grad_enabled():
             out: Tensor = _Linear.apply(x, self.weight, self.bias)  # type: ignore[no-untyped-call]
             return out
-        return _product(x, self.weight, self.bias)
+        return _product(x, self.weight if self.packed is None else self.packed, self.bias)
 
 
 def _is_plain_float32(x: Tensor) -> bool:
