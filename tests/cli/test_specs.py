@@ -68,6 +68,8 @@ def test_a_run_means_its_newest_checkpoint_and_its_config(tmp_path: Path) -> Non
     choice = choose_model(str(folder.path))
     assert Path(choice.source).name == "step_000002"
     assert choice.config == recipe.config
+    first = choose_model(str(folder.checkpoints_dir / "step_000001"))
+    assert (Path(first.source).name, first.config) == ("step_000001", recipe.config)
     (Path(choice.source) / "weights").write_text("v" * 10)
     with pytest.raises(PonderError, match="does not have the SHA-256"):
         choose_model(str(folder.path))

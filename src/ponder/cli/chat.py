@@ -30,9 +30,10 @@ def run(arguments: Namespace) -> int:
 
 def answer(opened: OpenModel, question: str, number: int, seed: int, out: Console) -> Completion:
     """The model's completion; the same question asked again gets another one."""
-    prompt = opened.make_prompt(Problem(f"chat-{number}", question, ""))
+    problem = Problem(f"chat-{number}", question, "")
+    prompt, sampling = opened.make_prompt(problem), opened.sampling_for([problem])
     with out.status("thinking"):
-        return opened.generator.generate([prompt], 1, opened.sampling, seed)[0][0]
+        return opened.generator.generate([prompt], 1, sampling, seed)[0][0]
 
 
 def _questions(is_person: bool) -> Iterator[str]:
@@ -40,6 +41,8 @@ def _questions(is_person: bool) -> Iterator[str]:
         try:
             line = input("> " if is_person else "")
         except EOFError:
+            if is_person:
+                print()  # noqa: T201 - ends the line of input's own prompt
             return
         if line.strip():
             yield line.strip()

@@ -15,7 +15,7 @@ from ponder.train.summary import Summary
 def print_ending(summary: Summary, out: Console) -> None:
     """Print the table, write the report of a finished run, print the paths."""
     out.print()
-    if summary.before is not None:
+    if summary.before is not None and summary.after is not None:
         out.print(before_after(summary))
         out.print()
     for name, value in _paths(summary):
@@ -25,12 +25,13 @@ def print_ending(summary: Summary, out: Console) -> None:
 def before_after(summary: Summary) -> Table:
     """The held-out figures before and after, side by side."""
     assert summary.before is not None
+    assert summary.after is not None
     before = summary.before.figures()
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column(f"{before['num_problems']} held-out problems", no_wrap=True)
     table.add_column("before", justify="right", no_wrap=True)
     table.add_column("after", justify="right", no_wrap=True, style="bold")
-    after = result_rows(summary.after.figures()) if summary.after else {}
+    after = result_rows(summary.after.figures())
     for name, value in result_rows(before).items():
         table.add_row(Text(name), Text(value), Text(after.get(name, "-")))
     return table

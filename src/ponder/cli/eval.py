@@ -38,7 +38,8 @@ def run(arguments: Namespace) -> int:
     out = console()
     result = measure(opened, problems, arguments.k, arguments.seed, out)
     title = f"{arguments.model} on {len(problems)} {which}, {arguments.k} samples each"
-    out.print(_table(result, title))
+    out.print(Text(title, style="bold"), soft_wrap=True)
+    out.print(_table(result))
     if arguments.json is not None:
         told = {
             "model": arguments.model,
@@ -84,21 +85,20 @@ def measure(
     opened: OpenModel, problems: Sequence[Problem], k: int, seed: int, out: Console
 ) -> EvalResult:
     """Sample and verify in chunks, with a progress bar on a terminal."""
-    scorer = RuleScorer(RewardConfig(), opened.sampling.max_completion_tokens)
+    sampling = opened.sampling_for(problems)
+    scorer = RuleScorer(RewardConfig(), sampling.max_completion_tokens)
     size = max(1, MAX_BATCH_SIZE // k)
     chunks = [problems[i : i + size] for i in range(0, len(problems), size)]
     groups: list[Group] = []
     for chunk in track(
         chunks, "sampling", console=out, transient=True, disable=not out.is_terminal
     ):
-        groups += rollout(
-            chunk, opened.generator, scorer, opened.make_prompt, k, opened.sampling, seed
-        )
-    return result_of(groups, k, opened.sampling, seed)
+        groups += rollout(chunk, opened.generator, scorer, opened.make_prompt, k, sampling, seed)
+    return result_of(groups, k, sampling, seed)
 
 
-def _table(result: EvalResult, title: str) -> Table:
-    table = Table(box=None, pad_edge=False, show_header=False, title=title, title_justify="left")
+def _table(result: EvalResult) -> Table:
+    table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(no_wrap=True, justify="right")
     for name, value in result_rows(result.figures()).items():

@@ -64,9 +64,9 @@ def _remarks(row: Row) -> Iterator[tuple[str, str, str]]:
     yield (
         "entropy",
         f"{row.get('rollout/entropy', 0.0):.3f} nats",
-        f"gradient norm {row.get('policy/grad_norm', 0.0):.3g}, "
-        f"KL {row.get('loss/kl', 0.0):.3g}, "
-        f"mismatch {row.get('policy/mismatch_max', 0.0):.2g}",
+        f"gradient norm {row.get('policy/grad_norm', 0.0):.2g}, "
+        f"KL {row.get('loss/kl', 0.0):.1g}, "
+        f"mismatch {row.get('policy/mismatch_max', 0.0):.0e}",
     )
     if "time/step_seconds" in row:
         yield (

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
+from ponder.cli.quiet import quiet_transformers
 from ponder.cli.specs import ModelChoice, choose_model
 from ponder.config.rl import RLConfig, TemplateConfig
 from ponder.errors import PonderError
 from ponder.generate.local import LocalGenerator
-from ponder.models.load import load_model
+from ponder.models.load import BUNDLED, load_model
 from ponder.rollout.prompts import PromptMaker
-from ponder.types import Sampling
+from ponder.types import Problem, Sampling
 
 DEFAULT_MAX_COMPLETION_TOKENS = 1024
 MAX_BATCH_SIZE = 512
@@ -24,8 +26,22 @@ class OpenModel:
 
     generator: LocalGenerator
     make_prompt: PromptMaker
-    sampling: Sampling
+    asked: Sampling
+    """As the arguments say, whether or not it fits the context."""
+    limit_is_default: bool
     run_config: RLConfig | None
+
+    def sampling_for(self, problems: Sequence[Problem]) -> Sampling:
+        """The sampling; a default limit is lowered to what the context leaves to the prompts.
+
+        A limit that was asked for stays; the generator refuses one that does not fit.
+        """
+        if not self.limit_is_default:
+            return self.asked
+        longest = max(len(self.make_prompt(problem).token_ids) for problem in problems)
+        room = self.generator.model.config.max_position_embeddings - longest
+        limit = max(1, min(self.asked.max_completion_tokens, room))
+        return replace(self.asked, max_completion_tokens=limit)
 
 
 def open_model(arguments: Namespace) -> OpenModel:
@@ -37,10 +53,17 @@ def open_model(arguments: Namespace) -> OpenModel:
     choice = choose_model(arguments.model)
     limit = arguments.max_completion_tokens or _default_limit(choice)
     sampling = _sampling(arguments.temperature, arguments.top_p, limit)
+    quiet_transformers()
     model, tokenizer = load_model(choice.source, arguments.device, arguments.dtype)
     template = _template(arguments.template, choice, tokenizer)
     generator = LocalGenerator(model, tokenizer, MAX_BATCH_SIZE)
-    return OpenModel(generator, PromptMaker(template, tokenizer), sampling, choice.config)
+    return OpenModel(
+        generator=generator,
+        make_prompt=PromptMaker(template, tokenizer),
+        asked=sampling,
+        limit_is_default=arguments.max_completion_tokens is None,
+        run_config=choice.config,
+    )
 
 
 def _sampling(temperature: float, top_p: float, limit: int) -> Sampling:
@@ -62,4 +85,5 @@ def _template(name: Any, choice: ModelChoice, tokenizer: Any) -> TemplateConfig:
         return TemplateConfig(name=name)
     if choice.config is not None:
         return choice.config.template
-    return TemplateConfig(name="chat" if tokenizer.chat_template else "r1_zero")
+    has_chat = tokenizer.chat_template and choice.source != BUNDLED
+    return TemplateConfig(name="chat" if has_chat else "r1_zero")

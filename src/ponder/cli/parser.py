@@ -96,7 +96,7 @@ def _add_sampling(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--template",
         choices=("r1_zero", "chat", "plain"),
-        help="default: the run's own; else chat if the model has one; else r1_zero",
+        help="default: the run's own; else chat if the model has one (base-tiny: r1_zero)",
     )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")

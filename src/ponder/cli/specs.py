@@ -70,17 +70,21 @@ class ModelChoice:
 
 
 def choose_model(spec: str) -> ModelChoice:
-    """A run folder means its newest checkpoint (verified); anything else is for ``load_model``.
+    """A run folder means its newest checkpoint; anything else is for ``load_model``.
+
+    A checkpoint of a run is verified, and knows its run's config, also when named itself.
 
     Raises:
         PonderError: the run has no checkpoint yet, or its newest one is damaged.
     """
     path = Path(spec)
-    if not (path / "config.toml").is_file():
+    is_checkpoint = path.parent.name == "checkpoints"
+    run_path = path.parent.parent if is_checkpoint else path
+    if not (run_path / "config.toml").is_file():
         return ModelChoice(spec)
-    folder = RunFolder.open(path)
+    folder = RunFolder.open(run_path)
     store = CheckpointStore(folder.checkpoints_dir)
-    checkpoint = store.latest()
+    checkpoint = path if is_checkpoint else store.latest()
     if checkpoint is None:
         raise PonderError("MODEL", spec, "this run has no checkpoint yet; let it write one")
     store.verify(checkpoint)

@@ -14,6 +14,7 @@ from ponder.cli.ending import print_ending
 from ponder.cli.explain import print_explanation
 from ponder.cli.live import watching
 from ponder.cli.pretrain import watch_pretraining
+from ponder.cli.quiet import quiet_transformers
 from ponder.cli.stop import StopOnSignal
 from ponder.config.recipes import AnyConfig, load_recipe, read_config, to_toml
 from ponder.config.rl import RLConfig
@@ -56,12 +57,14 @@ def _resume(arguments: Namespace, out: Console) -> int:
 
 def _train(config: AnyConfig, folder: RunFolder, resume: bool, out: Console) -> int:
     if not isinstance(config, RLConfig):
+        quiet_transformers()
         with folder.lock():
             watch_pretraining(config, folder, out)
         return 0
-    from ponder.train.grpo import train
-
     with watching(out) as watch, StopOnSignal(watch) as stop:
+        from ponder.train.grpo import train  # seconds, which the view should show
+
+        quiet_transformers()
         watch.earlier_rows = read_metrics(folder.metrics_path) if resume else ()
         summary = train(config, folder, resume, watch, stop)
     print_ending(summary, out)
