@@ -33,6 +33,7 @@ class LocalGenerator:
         max_batch_size: most sequences decoded at once.
 
     Attributes:
+        model: the model as given; its weights may be trained in place between calls.
         version: of the weights, as last given to ``load``.
         last_stats: counts and seconds of the last ``generate``.
     """
@@ -40,20 +41,15 @@ class LocalGenerator:
     def __init__(self, model: PreTrainedModel, tokenizer: Any, max_batch_size: int = 512) -> None:
         self.version = 0
         self.last_stats = GenerateStats()
-        self._model = model
+        self.model = model
         self._tokenizer = tokenizer
         self._max_batch_size = max_batch_size
         self._ending: tuple[Sampling, Ending] | None = None
 
-    @property
-    def model(self) -> PreTrainedModel:
-        """The model that the next call samples from."""
-        return self._model
-
     def load(self, model: PreTrainedModel, version: int) -> None:
         """Sample from ``model`` (usually the object it already has) and call its weights
         ``version`` from now on."""
-        self._model = model
+        self.model = model
         self.version = version
 
     def generate(
@@ -68,9 +64,9 @@ class LocalGenerator:
             return []
         self._check(prompts, sampling)
         ending = self._ending_of(sampling)
-        with engine_mode(self._model), torch.inference_mode():
+        with engine_mode(self.model), torch.inference_mode():
             pool = self._new_pool(prompts, group_size, sampling)
-            run = GenerationRun(self._model, pool, ending, sampling, self._max_batch_size)
+            run = GenerationRun(self.model, pool, ending, sampling, self._max_batch_size)
             groups = run.run(list(prompts), group_size, seed)
         self.last_stats = run.stats
         texts = iter(ending.texts([row.token_ids for group in groups for row in group]))
@@ -97,7 +93,7 @@ class LocalGenerator:
         if limit < 1:
             raise PonderError("sampling.max_completion_tokens", limit, "must be at least 1")
         longest = max(len(prompt.token_ids) for prompt in prompts)
-        context = self._model.config.max_position_embeddings
+        context = self.model.config.max_position_embeddings
         if longest + limit > context:
             raise PonderError(
                 "sampling.max_completion_tokens",
@@ -111,7 +107,7 @@ class LocalGenerator:
         if self._ending is None or self._ending[0] != sampling:
             ending = Ending(
                 self._tokenizer,
-                end_tokens(self._model, self._tokenizer),
+                end_tokens(self.model, self._tokenizer),
                 sampling.stop,
                 sampling.max_completion_tokens,
             )
@@ -123,7 +119,7 @@ class LocalGenerator:
         per_row = min(pages_for(sampling.max_completion_tokens) + 1, _RESERVED_PAGES)
         longest = max(pages_for(len(prompt.token_ids)) for prompt in prompts)
         num_groups = min(len(prompts), num_rows)
-        weight = self._model.get_input_embeddings().weight
+        weight = self.model.get_input_embeddings().weight
         num_pages = num_rows * per_row + num_groups * longest
         return PagePool(num_pages, weight.device, weight.dtype)
 
