@@ -71,7 +71,7 @@ def miswrite(rng: Random, value: int) -> int:
         place = rng.randrange(len(digits) - 1)
         swapped = digits[:place] + digits[place + 1] + digits[place] + digits[place + 2 :]
         wrong = int(swapped)
-    wrong = abs(wrong)
+    wrong = abs(int(wrong))
     if wrong == size:
         wrong = size + 10
     return -wrong if value < 0 else wrong
