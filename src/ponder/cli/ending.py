@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ponder.cli.console import clock_time
-from ponder.cli.figures import result_rows
+from ponder.cli.figures import result_rows, style_rows
 from ponder.report.html import write_report
 from ponder.train.summary import Summary
 
@@ -31,8 +31,8 @@ def before_after(summary: Summary) -> Table:
     table.add_column(f"{before['num_problems']} held-out problems", no_wrap=True)
     table.add_column("before", justify="right", no_wrap=True)
     table.add_column("after", justify="right", no_wrap=True, style="bold")
-    after = result_rows(summary.after.figures())
-    for name, value in result_rows(before).items():
+    after = result_rows(summary.after.figures()) | style_rows(summary.after.by_style())
+    for name, value in (result_rows(before) | style_rows(summary.before.by_style())).items():
         table.add_row(Text(name), Text(value), Text(after.get(name, "-")))
     return table
 

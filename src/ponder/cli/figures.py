@@ -117,3 +117,12 @@ def result_rows(figures: Mapping[str, Any]) -> dict[str, str]:
     if figures["num_error"]:
         rows["verifier errors"] = str(figures["num_error"])
     return rows
+
+
+def style_rows(by_style: Mapping[str, Mapping[str, float | None]]) -> dict[str, str]:
+    """Share of each way of thinking and how often it is right: ``checks: 10 %, 57 % right``."""
+    rows = {}
+    for style, found in by_style.items():
+        right = "" if found["accuracy"] is None else f", {found['accuracy']:.0%} right"
+        rows[f"  {style}"] = f"{found['share'] or 0:.0%}{right}".replace("%", " %")
+    return rows

@@ -8,6 +8,7 @@ from ponder.errors import GuardError
 from ponder.evals.result import EvalResult, ProblemResult, Sample
 from ponder.rollout.rollout import Scorer, rollout
 from ponder.text.reflection import count_reflective_words
+from ponder.text.styles import style_of
 from ponder.types import Generator, Group, Problem, Prompt, Rollout, Sampling
 
 R1_TEMPERATURE = 0.6
@@ -63,4 +64,5 @@ def _sample(rollout: Rollout) -> Sample:
         has_format=rollout.reward_parts.get("format", 0.0) == 1.0,
         reflective_words=count_reflective_words(rollout.completion.text),
         is_truncated=rollout.completion.finish_reason == "length",
+        style=style_of(rollout.completion.text),
     )

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ponder.evals.metrics import cons_at_k, mean_and_stderr, pass_at_k, powers_of_two
+from ponder.text.styles import STYLES, Style
 from ponder.types import Sampling, Verdict
 
 
@@ -21,6 +22,7 @@ class Sample:
     has_format: bool
     reflective_words: int
     is_truncated: bool
+    style: Style = "direct"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,16 @@ class EvalResult:
             "num_error": self.num_error,
         }
 
+    def by_style(self) -> dict[str, dict[str, float | None]]:
+        """Share and accuracy of each way of thinking (see ``text.styles``)."""
+        valid = [s for p in self.problems for s in p.valid]
+        table: dict[str, dict[str, float | None]] = {}
+        for style in STYLES:
+            chosen = [s.verdict is Verdict.CORRECT for s in valid if s.style == style]
+            accuracy = sum(chosen) / len(chosen) if chosen else None
+            table[style] = {"share": len(chosen) / len(valid), "accuracy": accuracy}
+        return table
+
     def metrics(self) -> dict[str, float]:
         """The same figures as rows of ``metrics.jsonl`` ("eval/pass@1", ...); no nan among them."""
         return {f"eval/{k}": v for k, v in self.figures().items() if v is not None}
@@ -99,6 +111,7 @@ class EvalResult:
         """Figures, settings and per-problem results; ``from_json`` reads it back."""
         return {
             "figures": self.figures(),
+            "by_style": self.by_style(),
             "k": self.k,
             "seed": self.seed,
             "sampling": asdict(self.sampling),

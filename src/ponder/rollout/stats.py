@@ -6,11 +6,12 @@ import math
 from collections.abc import Iterable, Sequence
 
 from ponder.text.reflection import REFLECTIVE_WORDS, count_by_word
+from ponder.text.styles import STYLES, style_of
 from ponder.types import Group, Rollout, Verdict
 
 
 def rollout_metrics(groups: Sequence[Group]) -> dict[str, float]:
-    """Every ``reward/``, ``rollout/`` and ``text/`` metric of a step.
+    """Every ``reward/``, ``rollout/``, ``text/`` and ``style/`` metric of a step.
 
     Rollouts whose verdict is ``error`` are counted in ``rollout/num_error`` and leave all the rest.
     A mean over nothing (no correct completion, say) is left out of the row: there are no nans.
@@ -24,6 +25,7 @@ def rollout_metrics(groups: Sequence[Group]) -> dict[str, float]:
         "rollout/error_fraction": 1.0 - len(valid) / all_rollouts if all_rollouts else None,
         **_length_metrics(valid),
         **_text_metrics(valid),
+        **_style_metrics(valid),
     }
     return {key: value for key, value in metrics.items() if value is not None}
 
@@ -108,3 +110,14 @@ def _text_metrics(valid: Sequence[Rollout]) -> dict[str, float | None]:
         "text/reflective_share": _mean(float(n > 0) for n in per_completion),
         **per_word,
     }
+
+
+def _style_metrics(valid: Sequence[Rollout]) -> dict[str, float | None]:
+    """Share of each way of thinking (text.styles), and how often it is right."""
+    styles = [style_of(r.completion.text) for r in valid]
+    metrics: dict[str, float | None] = {}
+    for style in STYLES:
+        correct = [float(r.is_correct) for r, s in zip(valid, styles, strict=True) if s == style]
+        metrics[f"style/{style}_share"] = len(correct) / len(valid) if valid else None
+        metrics[f"style/{style}_accuracy"] = _mean(correct)
+    return metrics

@@ -35,7 +35,11 @@ class Summary:
             "steps": self.steps,
             "finished": self.finished,
             "seconds": self.seconds,
-            "before": self.before.figures() if self.before else None,
-            "after": self.after.figures() if self.after else None,
+            "before": _figures(self.before),
+            "after": _figures(self.after),
             "model": str(self.model_path.relative_to(self.run_path)),
         }
+
+
+def _figures(result: EvalResult | None) -> dict[str, Any] | None:
+    return result.figures() | {"by_style": result.by_style()} if result else None

@@ -43,6 +43,18 @@ const STORY = [
     series: [['text/reflective_share', 'training', 'violet'], ['eval/reflective_share', 'held-out', 'ink', { dots: true }]],
   },
   {
+    title: 'Ways of thinking',
+    note: 'Told apart by rule: checks = a reflective word; steps = no such word, but two or more equals signs; direct = the rest. Shares of the completions of a step.',
+    percent: true, range: [0, 1],
+    series: [['style/direct_share', 'direct', 'grey'], ['style/steps_share', 'steps', 'gold'], ['style/checks_share', 'checks', 'violet']],
+  },
+  {
+    title: 'Accuracy by way of thinking',
+    note: 'If checks are not clearly above steps, reinforcement will sharpen the steps and drop the checks.',
+    percent: true, range: [0, 1],
+    series: [['style/direct_accuracy', 'direct', 'grey'], ['style/steps_accuracy', 'steps', 'gold'], ['style/checks_accuracy', 'checks', 'violet']],
+  },
+  {
     title: 'Does reflecting go with being right?',
     note: 'Pass rate of the completions with a reflective word and of those without (counted from the rollouts in this file).',
     percent: true, range: [0, 1],
