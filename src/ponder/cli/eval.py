@@ -82,12 +82,17 @@ def _same_source(config: ProblemsConfig, trained: RLConfig | None) -> bool:
 
 
 def measure(
-    opened: OpenModel, problems: Sequence[Problem], k: int, seed: int, out: Console
+    opened: OpenModel,
+    problems: Sequence[Problem],
+    k: int,
+    seed: int,
+    out: Console,
+    max_batch_size: int = MAX_BATCH_SIZE,
 ) -> EvalResult:
-    """Sample and verify in chunks, with a progress bar on a terminal."""
+    """Sample and verify, about ``max_batch_size`` completions at a time (with the same result)."""
     sampling = opened.sampling_for(problems)
     scorer = RuleScorer(RewardConfig(), sampling.max_completion_tokens)
-    size = max(1, MAX_BATCH_SIZE // k)
+    size = max(1, max_batch_size // k)
     chunks = [problems[i : i + size] for i in range(0, len(problems), size)]
     groups: list[Group] = []
     for chunk in track(

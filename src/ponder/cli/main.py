@@ -55,3 +55,7 @@ def _complain(message: str, code: int) -> int:
     line = " ".join(message.split())
     sys.stderr.write(f"error: {line}\n")
     return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -22,6 +22,7 @@ from ponder.runlog.summary import write_json_atomic
 MANIFEST = "manifest.json"
 _NAME = re.compile(r"(\.old_)?step_(\d{6,})")
 _NEARLY_FULL = 2**20
+_FULL_REASONS = ("No space left", "quota exceeded", "File too large")
 
 
 class CheckpointStore:
@@ -149,7 +150,8 @@ def _run_writer(writer: Callable[[Path], None], folder: Path) -> None:
         raise
     except Exception as error:
         # torch and safetensors report a full disk as an error of their own, not as OSError.
-        if "No space left" in str(error) or free_bytes(folder) < _NEARLY_FULL:
+        said_so = any(reason in str(error) for reason in _FULL_REASONS)
+        if said_so or free_bytes(folder) < _NEARLY_FULL:
             raise disk_full_error(folder) from error
         raise
 
