@@ -14,7 +14,7 @@ import torch
 from ponder.models.memory import keep_freed_memory
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    for _ in range(20):
+    for _ in range(12):
         torch.zeros(10 * 2**20)  # 40 MiB: past any default threshold
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 mapped_anew = faults()
@@ -28,4 +28,4 @@ def test_a_large_tensor_is_mapped_a_few_times_only() -> None:
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True
     )
-    assert float(done.stdout) > 2  # it takes a few rounds until the heap has settled
+    assert float(done.stdout) > 1.5  # it takes a few rounds until the heap has settled
