@@ -22,6 +22,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     A bug keeps its traceback.
     """
+    # Before torch is imported: threads that spin while they wait make a busy machine crawl.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     arguments = parse(build_parser(), argv)
     try:
         return int(importlib.import_module(arguments.command).run(arguments))
