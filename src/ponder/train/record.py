@@ -32,6 +32,7 @@ from ponder.runlog import (
     write_rollouts,
 )
 from ponder.runlog.checkpoint import checkpoint_step
+from ponder.runlog.durable import remove_stale
 from ponder.train.alarms import new_alarms
 from ponder.train.collect import Collected
 from ponder.train.observer import Phase, RunInfo, RunObserver
@@ -63,6 +64,7 @@ def prepare(run: RunFolder, config: RLConfig, resume: bool) -> Path | None:
     truncate_after(run.metrics_path, next_step)
     truncate_after(run.alarms_path, next_step)
     drop_after(run.rollouts_dir, next_step)
+    remove_stale(_evals_dir(run))
     for path in _evals_dir(run).glob("step_*.json"):
         if not resume or int(path.stem.removeprefix("step_")) > next_step:
             path.unlink()
