@@ -214,6 +214,7 @@ def test_asked_to_stop_finishes_the_step_and_resumes(
     assert summary.model_path.name == "step_000003"
     assert not run.summary_path.exists()
     seconds = summary.seconds
+    (run.path / "evals" / ".step_000003.json.1.tmp").write_text("what a killed process left")
     resumed = train(config, run, resume=True)
     assert resumed.finished
     assert resumed.seconds > seconds
