@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ponder.models.load import save_model
 
 from ponder.config.recipes import to_toml
 from ponder.config.rl import RLConfig
 from ponder.errors import PonderError
+from ponder.models.load import save_model
 from ponder.models.tiny import make_tiny_model
 from ponder.runlog import CheckpointStore, RunFolder, list_steps, read_metrics
 from ponder.train.grpo import train
