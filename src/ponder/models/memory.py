@@ -8,7 +8,7 @@ import platform
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 """glibc's names of the two settings (malloc.h: M_TRIM_THRESHOLD, M_MMAP_THRESHOLD)."""
 
-_LARGEST_POOLED_BYTES = 2**30
+_LARGEST_POOLED_BYTES = 2**26
 _NEVER_TRIM = 2**31 - 1
 
 
