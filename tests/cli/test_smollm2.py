@@ -38,5 +38,7 @@ def test_three_steps_on_gsm8k(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert sum(p.numel() for p in model.parameters()) > 130_000_000
     assert AutoTokenizer.from_pretrained(checkpoint).chat_template
     capsys.readouterr()
-    assert main(["eval", str(out), "--problems", f"gsm8k:path={GSM8K}", "--k", "1"]) == 0
+    asked = ["eval", str(out), "--problems", f"gsm8k:path={GSM8K}", "--k", "1"]
+    small = ["--num-problems", "4", "--max-completion-tokens", "64"]
+    assert main([*asked, *small]) == 0
     assert "held-out problems of gsm8k, 1 samples each" in capsys.readouterr().out
