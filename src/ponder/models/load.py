@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
@@ -52,7 +53,9 @@ def load_model(spec: str, device: str = "auto", dtype: str = "float32") -> Loade
         source = _folder_or_hub_id(spec)
     tokenizer = _open(spec, source, AutoTokenizer.from_pretrained, options)
     options["dtype"] = getattr(torch, dtype)  # a tokenizer would keep it and could not be saved
-    model = _open(spec, source, AutoModelForCausalLM.from_pretrained, options)
+    options["output_loading_info"] = True
+    model, report = _open(spec, source, AutoModelForCausalLM.from_pretrained, options)
+    _check_weights(spec, model, report)
     if "gguf_file" in options:
         _forget_quantization(model)
     _complete_tokens(spec, model, tokenizer)
@@ -114,7 +117,7 @@ def _open(spec: str, source: str, opener: Callable[..., Any], options: dict[str,
     """One of transformers' ``from_pretrained``; what goes wrong becomes one line."""
     try:
         return opener(source, **options)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         if Path(source).is_dir():
             raise PonderError("model", spec, f"cannot be opened: {_first_line(error)}") from error
         fix = f"not a local folder, and the hub did not give it: {_first_line(error)}"
@@ -122,6 +125,17 @@ def _open(spec: str, source: str, opener: Callable[..., Any], options: dict[str,
     except ValueError as error:
         fix = f"not a decoder that transformers opens: {_first_line(error)}"
         raise PonderError("model", spec, fix) from error
+
+
+def _check_weights(spec: str, model: PreTrainedModel, report: dict[str, Any]) -> None:
+    """transformers fills gaps with random weights and opens an encoder as if it were a decoder."""
+    kinds = model.config.architectures or []
+    if kinds and not any("CausalLM" in kind or "LMHead" in kind for kind in kinds):
+        raise PonderError("model", spec, f"not a decoder but {kinds[0]}; give a causal model")
+    missing = sorted(report["missing_keys"])
+    if missing:
+        fix = f"its files lack {len(missing)} of its weights ({missing[0]}, ...); get them whole"
+        raise PonderError("model", spec, fix)
 
 
 def _first_line(error: Exception) -> str:
