@@ -26,17 +26,34 @@ def test_pages_are_taken_once_and_come_back() -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_growing_keeps_what_is_there(dtype) -> None:
     pool = PagePool(2, CPU, dtype)
+    first = pool.take(2)
     keys, values = pool.layer(0, torch.zeros(1, 3, 1, 4), torch.zeros(1, 3, 1, 5))
     assert keys.shape == (3, 3, 4, PAGE_TOKENS)
     assert values.shape == (3, 3, PAGE_TOKENS, 5)
     keys.fill_(7)
-    taken = pool.take(2) + pool.take(9)
-    assert len(set(taken)) == 11
+    taken = pool.take(9)
+    assert len(set(first + taken)) == 11
     keys, values = pool.layer(0, torch.zeros(1, 3, 1, 4), torch.zeros(1, 3, 1, 5))
     assert len(keys) == len(values) > max(taken)
     assert keys.dtype == dtype
     assert (keys[:3] == 7).all()
-    assert (keys[3:] == 0).all()
+    assert (keys[taken] == 0).all()
+    assert (values[taken] == 0).all()
+
+
+def test_pages_that_come_back_are_not_cleared_again_and_new_ones_are() -> None:
+    pool = PagePool(4, CPU, torch.float32)
+    keys, values = pool.layer(0, torch.zeros(1, 1, 1, 2), torch.zeros(1, 1, 1, 2))
+    keys.fill_(torch.nan)  # as fresh memory may be
+    values.fill_(torch.nan)
+    pages = pool.take(2)
+    assert not keys[pages].isnan().any()
+    keys[pages] = 5
+    pool.give(pages)
+    assert (keys[pool.take(2)] == 5).all()
+    later = pool.take(2)
+    assert not keys[later].isnan().any()
+    assert not values[later].isnan().any()
 
 
 @pytest.mark.parametrize(("num_heads", "num_kv_heads"), [(4, 4), (6, 2), (4, 1)])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,7 +19,8 @@ class PagePool:
     Per layer, keys are [pages, kv_heads, head_dim, PAGE_TOKENS] (a token is a column, so that
     scores are sums of rows) and values are [pages, kv_heads, PAGE_TOKENS, head_dim] (a token is a
     row, so that outputs are sums of rows). The pool doubles when it is full. Page 0 is nobody's:
-    unused places of a page table point to it. Memory starts as zeros and so is always finite.
+    unused places of a page table point to it. A page is cleared before it is taken for the first
+    time, so that what is masked later is finite; memory that no page needs is never touched.
     """
 
     def __init__(self, num_pages: int, device: torch.device, dtype: torch.dtype) -> None:
@@ -30,6 +30,7 @@ class PagePool:
         self.values: dict[int, Tensor] = {}
         self._capacity = num_pages + 1
         self._free = list(range(num_pages, 0, -1))
+        self._num_cleared = 1
 
     @property
     def num_taken(self) -> int:
@@ -39,7 +40,13 @@ class PagePool:
         """``count`` pages, no longer free. Grows the pool if need be."""
         while len(self._free) < count:
             self._grow()
-        return [self._free.pop() for _ in range(count)]
+        pages = [self._free.pop() for _ in range(count)]
+        used = max(pages, default=0) + 1
+        if used > self._num_cleared:
+            for tensor in (*self.keys.values(), *self.values.values()):
+                tensor[self._num_cleared : used].zero_()
+            self._num_cleared = used
+        return pages
 
     def give(self, pages: list[int]) -> None:
         """Return pages that were taken."""
@@ -54,8 +61,10 @@ class PagePool:
         """
         if index not in self.keys:
             heads, key_dim, value_dim = key.shape[1], key.shape[3], value.shape[3]
-            self.keys[index] = self._zeros((self._capacity, heads, key_dim, PAGE_TOKENS))
-            self.values[index] = self._zeros((self._capacity, heads, PAGE_TOKENS, value_dim))
+            self.keys[index] = self._new((heads, key_dim, PAGE_TOKENS))
+            self.values[index] = self._new((heads, PAGE_TOKENS, value_dim))
+            self.keys[index][: self._num_cleared].zero_()
+            self.values[index][: self._num_cleared].zero_()
         return self.keys[index], self.values[index]
 
     def _grow(self) -> None:
@@ -63,14 +72,11 @@ class PagePool:
         self._free[:0] = range(self._capacity - 1, old - 1, -1)
         for store in (self.keys, self.values):
             for index, tensor in store.items():
-                store[index] = self._zeros((self._capacity, *tensor.shape[1:]))
-                store[index][:old] = tensor
+                store[index] = self._new(tensor.shape[1:])
+                store[index][: self._num_cleared] = tensor[: self._num_cleared]
 
-    def _zeros(self, shape: tuple[int, ...]) -> Tensor:
-        if self.device.type == "cpu" and self.dtype is torch.float32:
-            # NumPy asks the system for zeroed memory and touches none of it until it is used.
-            return torch.from_numpy(np.zeros(shape, dtype=np.float32))
-        return torch.zeros(shape, dtype=self.dtype, device=self.device)
+    def _new(self, page_shape: tuple[int, ...]) -> Tensor:
+        return torch.empty(self._capacity, *page_shape, dtype=self.dtype, device=self.device)
 
 
 class SharedPrefix:
