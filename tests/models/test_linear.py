@@ -6,7 +6,13 @@ import pytest
 import torch
 from torch import nn
 
-from ponder.models.linear import OneDNNLinear, onednn_is_faster, use_onednn_linears
+from ponder.models.linear import (
+    PACK_BYTES,
+    OneDNNLinear,
+    onednn_is_faster,
+    packed_weights,
+    use_onednn_linears,
+)
 from ponder.models.tiny import make_tiny_model
 
 pytestmark = pytest.mark.skipif(not onednn_is_faster(), reason="no AVX-512 or no oneDNN")
@@ -74,3 +80,26 @@ def test_a_whole_model_keeps_its_state_its_copies_and_its_files(tmp_path) -> Non
     torch.testing.assert_close(twin(ids).logits, before, atol=1e-5, rtol=1e-5)
     model.save_pretrained(tmp_path)
     assert type(type(model).from_pretrained(tmp_path).lm_head) is nn.Linear
+
+
+def test_packed_weights_give_the_same_products_and_are_forgotten_after() -> None:
+    model = nn.Sequential(nn.Linear(24, 40), nn.Linear(40, 8, bias=False), nn.ReLU())
+    use_onednn_linears(model)
+    for num_rows in (1, 16, 300):
+        x = torch.randn(num_rows, 1, 24)
+        with torch.inference_mode():
+            before = model(x)
+            with packed_weights(model):
+                assert model[0].packed is not None
+                torch.testing.assert_close(model(x), before, atol=1e-5, rtol=1e-5)
+            model[1].weight.zero_()
+            assert model[0].packed is None
+            assert model(x).abs().max() == 0
+            model[1].weight.normal_()
+
+
+def test_large_weights_are_not_packed() -> None:
+    large = nn.Linear(1024, PACK_BYTES // 4096 + 1, bias=False)
+    use_onednn_linears(nn.Sequential(large))
+    with packed_weights(nn.Sequential(large)):
+        assert large.packed is None
