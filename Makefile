@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-RUN_TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+RUN_TESTS := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest
 
 .PHONY: setup demo test test-slow test-gpu test-vllm check fix
 
