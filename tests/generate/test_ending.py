@@ -120,3 +120,15 @@ def test_end_tokens_come_from_tokenizer_and_generation_config() -> None:
     assert end_tokens(model, tokenizer) == {7, 256}
     model.generation_config = None
     assert end_tokens(model, tokenizer) == {256}
+
+
+def test_another_model_brings_its_own_end_tokens() -> None:
+    first, second = (chain_model({token: token + 1 for token in range(200)}) for _ in range(2))
+    second.generation_config.eos_token_id = 5
+    generator = LocalGenerator(first, byte_level_tokenizer())
+    sampling = Sampling(max_completion_tokens=8)
+    ((completion,),) = generator.generate([Prompt("p", "", (1,))], 1, sampling, seed=0)
+    assert completion.token_ids == [2, 3, 4, 5, 6, 7, 8, 9]
+    generator.load(second, version=1)
+    ((completion,),) = generator.generate([Prompt("p", "", (1,))], 1, sampling, seed=0)
+    assert completion.token_ids == [2, 3, 4, 5]

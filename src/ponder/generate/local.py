@@ -51,6 +51,7 @@ class LocalGenerator:
         ``version`` from now on."""
         self.model = model
         self.version = version
+        self._ending = None
 
     def generate(
         self, prompts: Sequence[Prompt], group_size: int, sampling: Sampling, seed: int
