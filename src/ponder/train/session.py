@@ -16,7 +16,6 @@ from ponder.evals.result import EvalResult
 from ponder.generate.local import LocalGenerator
 from ponder.models.linear import use_onednn_linears
 from ponder.models.load import load_model, save_model
-from ponder.models.memory import keep_freed_memory
 from ponder.problems.split import build_problems
 from ponder.problems.stream import ProblemStream
 from ponder.rollout.prompts import PromptMaker
@@ -111,7 +110,6 @@ def open_session(config: RLConfig, checkpoint: Path | None) -> Session:
     model, tokenizer = load_model(source, config.device, config.dtype)
     if model.device.type == "cpu":
         use_onednn_linears(model)
-        keep_freed_memory()
     problems = build_problems(config.problems, config.seed)
     stream = ProblemStream(problems.train, derive_seed(config.seed, "stream"))
     policy = Policy(model, config)
