@@ -22,8 +22,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     A bug keeps its traceback.
     """
-    # Before torch is imported: threads that spin while they wait make a busy machine crawl.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Before torch is imported: threads that spin for long while they wait make a busy machine
+    # crawl, and threads that do not spin at all make a quiet one slow (docs/log.md).
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "20000")
     arguments = parse(build_parser(), argv)
     try:
         return int(importlib.import_module(arguments.command).run(arguments))
