@@ -22,10 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     A bug keeps its traceback.
     """
-    # Before torch is imported: threads that spin for long while they wait make a busy machine
-    # crawl, and threads that do not spin at all make a quiet one slow (docs/log.md).
-    if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+    _settle_libraries()
     arguments = parse(build_parser(), argv)
     try:
         return int(importlib.import_module(arguments.command).run(arguments))
@@ -42,6 +39,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         return _complain(str(disk_full_error(Path(error.filename or "."))), USER_ERROR)
+
+
+def _settle_libraries() -> None:
+    """Settings that libraries read when torch is imported; the user's own stand (docs/log.md)."""
+    # Threads that spin for long make a busy machine crawl; those that never do, a quiet one.
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+    # oneDNN keeps a kernel per shape, and rollouts have thousands of shapes: gigabytes in a run.
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "32")
 
 
 def parse(parser: ArgumentParser, argv: Sequence[str] | None) -> Namespace:
