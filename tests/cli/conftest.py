@@ -106,3 +106,9 @@ def play() -> Callable[..., None]:
 def group() -> Callable[..., Group]:
     """``make_group``."""
     return make_group
+
+
+@pytest.fixture(autouse=True)
+def _no_terminal_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Output goes to a pipe of no set width, also in a worker of pytest-xdist, which sets one."""
+    monkeypatch.delenv("COLUMNS", raising=False)

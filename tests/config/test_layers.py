@@ -130,8 +130,8 @@ def test_a_resolved_config_survives_the_run_folder(tmp_path: Path) -> None:
         ("device=gpu", "device = 'gpu': must be 'auto', 'cpu' or 'cuda' (from command line)"),
         ("seed", "argument = 'seed': write settings as key=value"),
         (
-            "batch.minibatches=3",
-            "batch.prompts_per_step = 32: must be a multiple of batch.minibatches (3)",
+            "batch.minibatches=5",
+            "batch.prompts_per_step = 24: must be a multiple of batch.minibatches (5)",
         ),
         ("problems.settings=5", "problems.settings = 5: must be a valid dictionary"),
     ],
