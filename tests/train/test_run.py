@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ponder.models.load import save_model
 
 from ponder.config.recipes import to_toml
 from ponder.config.rl import RLConfig
 from ponder.errors import PonderError
 from ponder.evals.result import EvalResult
+from ponder.models.load import save_model
 from ponder.models.tiny import make_tiny_model
 from ponder.runlog import RunFolder, read_alarms, read_metrics, read_rollouts
 from ponder.train.grpo import train
