@@ -68,12 +68,7 @@ def clipped_ratio_loss(
     2503.14476 eq. 8 and 10.
     """
     ratio = _log_ratio(logprobs, old_logprobs, loss_mask).exp()
-    advantage = advantages[:, None].to(ratio.dtype)
-    clipped = ratio.clamp(1 - clip_low, 1 + clip_high)
-    loss = -torch.minimum(ratio * advantage, clipped * advantage)
-    low = (ratio < 1 - clip_low) & (advantage < 0)
-    high = (ratio > 1 + clip_high) & (advantage > 0)
-    return _masked(loss, loss_mask), _stats(ratio, low, high, loss_mask)
+    return _clipped_surrogate(ratio, advantages, loss_mask, clip_low, clip_high)
 
 
 def cispo_loss(
@@ -118,12 +113,7 @@ def gspo_loss(
     log_ratio = _log_ratio(logprobs, old_logprobs, loss_mask)
     lengths = loss_mask.sum(-1, keepdim=True).clamp(min=1)
     ratio = (log_ratio.sum(-1, keepdim=True) / lengths).exp().expand_as(log_ratio)
-    advantage = advantages[:, None].to(ratio.dtype)
-    clipped = ratio.clamp(1 - clip_low, 1 + clip_high)
-    loss = -torch.minimum(ratio * advantage, clipped * advantage)
-    low = (ratio < 1 - clip_low) & (advantage < 0)
-    high = (ratio > 1 + clip_high) & (advantage > 0)
-    return _masked(loss, loss_mask), _stats(ratio, low, high, loss_mask)
+    return _clipped_surrogate(ratio, advantages, loss_mask, clip_low, clip_high)
 
 
 LOSSES: Mapping[str, LossFunction] = {
@@ -135,6 +125,18 @@ LOSSES: Mapping[str, LossFunction] = {
 }
 """By the name in ``algorithm.loss``. DAPO and Dr. GRPO have GRPO's surrogate; they differ in
 their clips, advantages (advantages.py) and normalisation (normalise.py), which have own keys."""
+
+
+def _clipped_surrogate(
+    ratio: Tensor, advantages: Tensor, loss_mask: Tensor, clip_low: float, clip_high: float
+) -> tuple[Tensor, LossStats]:
+    """-min(ratio A, clip(ratio) A) per token, and where the clip took effect."""
+    advantage = advantages[:, None].to(ratio.dtype)
+    clipped = ratio.clamp(1 - clip_low, 1 + clip_high)
+    loss = -torch.minimum(ratio * advantage, clipped * advantage)
+    low = (ratio < 1 - clip_low) & (advantage < 0)
+    high = (ratio > 1 + clip_high) & (advantage > 0)
+    return _masked(loss, loss_mask), _stats(ratio, low, high, loss_mask)
 
 
 def _log_ratio(logprobs: Tensor, old_logprobs: Tensor, loss_mask: Tensor) -> Tensor:

@@ -14,7 +14,6 @@ from ponder.errors import PonderError
 from ponder.evals.evaluate import evaluate
 from ponder.evals.result import EvalResult
 from ponder.generate.local import LocalGenerator
-from ponder.models.linear import use_onednn_linears
 from ponder.models.load import load_model, save_model
 from ponder.problems.split import build_problems
 from ponder.problems.stream import ProblemStream
@@ -108,8 +107,6 @@ def open_session(config: RLConfig, checkpoint: Path | None) -> Session:
     torch.set_num_threads(config.threads or (state.num_threads if state else usable_cores()))
     source = str(checkpoint) if checkpoint else config.model
     model, tokenizer = load_model(source, config.device, config.dtype)
-    if model.device.type == "cpu":
-        use_onednn_linears(model)
     problems = build_problems(config.problems, config.seed)
     stream = ProblemStream(problems.train, derive_seed(config.seed, "stream"))
     policy = Policy(model, config)
