@@ -85,11 +85,15 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """A verdict, the extracted answer (None if there was none) and why, in a few words."""
+    """A verdict, the extracted answer (None if there was none) and why, in a few words.
+
+    ``score`` is the share of tests passed, in [0, 1]; None where the verifier has no partial credit.
+    """
 
     verdict: Verdict
     answer: str | None = None
     reason: str = ""
+    score: float | None = None
 
 
 @dataclass(slots=True)

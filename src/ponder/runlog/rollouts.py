@@ -100,6 +100,7 @@ def _rollout_to_row(rollout: Rollout) -> dict[str, Any]:
         "verdict": judgement.verdict.value,
         "answer": judgement.answer,
         "reason": judgement.reason,
+        "score": judgement.score,
         "reward": rollout.reward,
         "reward_parts": rollout.reward_parts,
         "advantage": rollout.advantage,
@@ -125,7 +126,9 @@ def _rollout_from_row(problem_id: str, row: dict[str, Any]) -> Rollout:
         sampler_logprobs=row["sampler_logprobs"],
         finish_reason=row["finish_reason"],
     )
-    judgement = Judgement(Verdict(row["verdict"]), row["answer"], row["reason"])
+    judgement = Judgement(
+        Verdict(row["verdict"]), row["answer"], row["reason"], row.get("score")
+    )  # files of version 0.1.0 have no score
     return Rollout(completion, judgement, row["reward_parts"], row["reward"], row["advantage"])
 
 
