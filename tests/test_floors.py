@@ -15,7 +15,7 @@ NOUNS = {"types", "errors", "seeds"}
 FLOORS: list[set[str]] = [
     NOUNS | {"config", "runlog"},
     {"algo"},
-    {"text", "models"},
+    {"text", "models", "sandbox"},
     {"verify", "generate", "corpus"},
     {"problems"},  # floor 2 as well, above verify: reference answers are verified when read
     {"rollout"},
