@@ -1,0 +1,165 @@
+"""A worker process as its owner sees it: start it, call it, kill it.
+
+The worker is a fresh interpreter that imports this package and nothing of the user's script, so it
+makes no difference whether that is a file without a ``__main__`` guard, ``python -c``, a notebook
+or a program on standard input.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+
+from ponder.verify.pool.answers import Answer, Done, Failed
+from ponder.verify.pool.call import STARTED, Request
+from ponder.verify.pool.channel import (
+    MAX_ANSWER_BYTES,
+    Channel,
+    ClosedError,
+    load_plain,
+    python_path,
+)
+
+START_SECONDS = 60.0
+"""How long a worker may take to start and to import before its work starts."""
+
+_REAP_SECONDS = 5.0
+_ENVIRONMENT = {
+    # one core a worker; and the same order of sets, so the same verdict, in every worker
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "PYTHONHASHSEED": "0",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The worker died without an answer, and not because of what it was given, as far as we know:
+    before its work started, or by a SIGKILL that was not ours."""
+
+    detail: str
+
+
+class WorkerProcess:
+    """Belongs to the thread that made it: the kernel kills it when that thread ends."""
+
+    def __init__(self, memory_mb: int) -> None:
+        ours, theirs = socket.socketpair()
+        self._channel = Channel(ours, MAX_ANSWER_BYTES)
+        code = (
+            f"import sys; sys.path[:] = {python_path()!r}; "
+            "from ponder.verify.pool.worker import main; "
+            f"main({theirs.fileno()}, {os.getpid()}, {memory_mb})"
+        )
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-c", code],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(),),
+                env=os.environ | _ENVIRONMENT,
+                start_new_session=True,  # a group of its own, out of reach of Ctrl-C
+            )
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        self._reaping = threading.Lock()
+        self.is_usable = True
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def call(self, request: Request) -> Answer | Lost:
+        """Send, wait for the start, then for the answer until the deadline; kill past that."""
+        try:
+            self._channel.send(pickle.dumps(request), START_SECONDS)
+            frame = self._channel.receive(time.monotonic() + START_SECONDS)
+        except TimeoutError:
+            self.kill()
+            return Failed("timeout", f"not ready after {START_SECONDS:g} s of imports")
+        except ClosedError:
+            return self._lost("before it started")
+        return self._finish(request) if frame == STARTED else self._read(frame)
+
+    def prepare(self, request: Request) -> None:
+        """Have modules imported, without waiting. A worker that cannot is found out later."""
+        with contextlib.suppress(ClosedError):
+            self._channel.send(pickle.dumps(request), START_SECONDS)
+
+    def _finish(self, request: Request) -> Answer | Lost:
+        began = time.monotonic()
+        try:
+            return self._read(self._channel.receive(began + request.deadline_seconds))
+        except TimeoutError:
+            self.kill()
+            return _too_long(request, time.monotonic() - began)
+        except ClosedError:
+            lost = self._lost("while it worked")
+        seconds = time.monotonic() - began
+        if self._process.returncode == -signal.SIGALRM:
+            return _too_long(request, seconds)
+        if self._process.returncode == -signal.SIGKILL:
+            return lost
+        return Failed("crash", lost.detail, seconds)
+
+    def _read(self, frame: bytes) -> Answer | Lost:
+        try:
+            kind, value, seconds, is_last = load_plain(frame)
+        except (pickle.UnpicklingError, TypeError, ValueError) as error:
+            self.kill()
+            return Failed("exception", f"the value cannot travel: {error}")
+        self.is_usable = not is_last
+        return Done(value, seconds) if kind == "done" else Failed(kind, value, seconds)
+
+    def _lost(self, when: str) -> Lost:
+        """The connection broke: make sure that the process is gone, and say how it went."""
+        with self._reaping, contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(0.2)  # its own end, if it is ending, rather than ours
+        self.kill()
+        self.discard()
+        return Lost(f"the worker died {when} ({_how_it_ended(self._process.returncode)})")
+
+    def kill(self) -> None:
+        """SIGKILL to the whole group; from any thread, at any time."""
+        self.is_usable = False
+        with self._reaping:
+            if self._process.returncode is None:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(self._process.pid, signal.SIGKILL)
+
+    def discard(self) -> None:
+        """Kill, reap and close: nothing of the worker stays behind."""
+        self.kill()
+        self._channel.close()
+        with self._reaping, contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_REAP_SECONDS)
+
+    def forget(self) -> None:
+        """In a forked child: the worker is the parent's; only our copy of its socket goes."""
+        self._channel.close()
+        self._process.returncode = 0
+
+
+def _too_long(request: Request, seconds: float) -> Failed:
+    return Failed("timeout", f"no answer after {request.deadline_seconds:g} s", seconds)
+
+
+def _how_it_ended(returncode: int | None) -> str:
+    if returncode is None:
+        return "not yet gone"
+    if returncode >= 0:
+        return f"exit code {returncode}"
+    return f"signal {-returncode}"
