@@ -105,8 +105,8 @@ def _run(call: Callable[[], Any], deadline_seconds: float, limit: MemoryLimit) -
         limit.lift()
         return _failure("exception", error, time.perf_counter() - began, limit.is_used_up())
     if len(frame) > MAX_ANSWER_BYTES:
-        error = ValueError(f"a value of {len(frame)} bytes")
-        return _failure("exception", error, seconds, True)
+        too_long = ValueError(f"a value of {len(frame)} bytes")
+        return _failure("exception", too_long, seconds, True)
     return frame
 
 

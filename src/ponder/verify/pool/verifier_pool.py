@@ -1,0 +1,215 @@
+"""Every verifier where it belongs: in the caller, in a killable worker, or in a thread."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from time import perf_counter
+from types import TracebackType
+from typing import Literal, TypeVar
+
+from ponder.types import Judgement, Problem, Verdict
+from ponder.verify.pool.answers import Answer, Failed
+from ponder.verify.pool.call import describe
+from ponder.verify.pool.workers import WorkerPool
+
+Where = Literal["inline", "process", "thread"]
+"""``inline``: in the caller, for what is cheap and linear in the text. ``process``: in a worker
+that is killed at its deadline. ``thread``: for what runs a killable process of its own (code)."""
+
+RUNS: Mapping[str, Where] = {
+    "exact": "inline",
+    "code": "thread",
+}
+"""Where each verifier runs, by its name in the registry; ``process`` unless it is here."""
+
+IMPORTS: Mapping[str, tuple[str, ...]] = {
+    "gym": ("reasoning_gym",),
+}
+"""What a verifier imports at its first call; a worker imports it before the clock runs."""
+
+_VERIFIERS = "ponder.verify.verifiers"
+_VERIFY = f"{_VERIFIERS}:verify"
+
+
+Before = TypeVar("Before")
+After = TypeVar("After")
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """A judgement, and the seconds that the verifier took (without waiting)."""
+
+    judgement: Judgement
+    seconds: float
+
+
+class VerifierPool:
+    """Judges completions while the caller goes on. Thread-safe.
+
+    ``submit`` returns at once, unless ``max_waiting`` completions wait already: then it blocks.
+    A timeout, a crash or an exception of ours is the verdict ``error``, with the reason.
+
+    Args:
+        num_workers: processes, and threads for the verifiers that run in one; default: the cores.
+        deadline_seconds, memory_mb, max_waiting: see ``WorkerPool``.
+        runs: where verifiers run, in place of ``RUNS``.
+    """
+
+    def __init__(
+        self,
+        num_workers: int | None = None,
+        deadline_seconds: float = 2.0,
+        memory_mb: int = 1024,
+        max_waiting: int = 4096,
+        runs: Mapping[str, Where] = RUNS,
+    ) -> None:
+        self.num_workers = available_cores() if num_workers is None else num_workers
+        self._workers = WorkerPool(self.num_workers, deadline_seconds, memory_mb, max_waiting)
+        self._runs = runs
+        self._max_waiting = max_waiting
+        self._start_threads()
+        _POOLS.add(self)
+
+    def _start_threads(self) -> None:
+        self._threads = ThreadPoolExecutor(self.num_workers, "ponder-verify")
+        self._room = threading.BoundedSemaphore(self._max_waiting + self.num_workers)
+
+    def prepare(self, verifiers: Iterable[str]) -> None:
+        """Start the workers and import what these verifiers need, without waiting for it."""
+        names = [name for name in verifiers if self._where(name) == "process"]
+        modules = [_VERIFIERS, *(module for name in names for module in IMPORTS.get(name, ()))]
+        for _ in range(self.num_workers if names else 0):
+            self._workers.submit("builtins:bool", modules=modules)
+
+    def submit(self, problem: Problem, completion_text: str) -> Future[Judgement]:
+        """The judgement to come; its future has no exception.
+
+        Raises:
+            PonderError: there is no verifier of that name.
+            RuntimeError: the pool is closed.
+        """
+        return _mapped(self.submit_timed(problem, completion_text), lambda timed: timed.judgement)
+
+    def submit_timed(self, problem: Problem, completion_text: str) -> Future[Timed]:
+        """As ``submit``, with the time that the verifier took."""
+        # here, because verifiers import this package
+        from ponder.verify.verifiers import verifier_named
+
+        verifier_named(problem.verifier)
+        where = self._where(problem.verifier)
+        if where == "thread":
+            return self._submit_to_thread(problem, completion_text)
+        if where == "inline":
+            judged: Future[Timed] = Future()
+            judged.set_result(_judge_here(problem, completion_text))
+            return judged
+        modules = IMPORTS.get(problem.verifier, ())
+        answer = self._workers.submit(_VERIFY, problem, completion_text, modules=modules)
+        return _mapped(answer, _judgement_of)
+
+    def _where(self, verifier: str) -> Where:
+        return self._runs.get(verifier, "process")
+
+    def _submit_to_thread(self, problem: Problem, completion_text: str) -> Future[Timed]:
+        room = self._room
+        room.acquire()
+        try:
+            judged = self._threads.submit(_judge_here, problem, completion_text)
+        except RuntimeError as error:
+            room.release()
+            raise RuntimeError("the pool is closed") from error
+        judged.add_done_callback(lambda _: room.release())
+        return _or_closed(judged)
+
+    def judge_all(self, pairs: Iterable[tuple[Problem, str]]) -> list[Judgement]:
+        """The judgements of (problem, completion text) pairs, in their order."""
+        return [future.result() for future in [self.submit(*pair) for pair in pairs]]
+
+    @property
+    def num_waiting(self) -> int:
+        """Completions that wait for a worker process."""
+        return self._workers.num_waiting
+
+    def close(self) -> None:
+        """End the workers; what has no verdict yet becomes ``error``. Idempotent."""
+        self._workers.close()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def __enter__(self) -> VerifierPool:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def renew_threads(self) -> None:
+        """In a forked child: the threads are the parent's."""
+        self._start_threads()
+
+
+def available_cores() -> int:
+    """The cores that this process may use."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _judge_here(problem: Problem, completion_text: str) -> Timed:
+    from ponder.verify.verifiers import verify
+
+    began = perf_counter()
+    try:
+        judgement = verify(problem, completion_text)
+    except Exception as error:  # noqa: BLE001 - a verifier that raises is our fault: error
+        judgement = Judgement(Verdict.ERROR, None, f"exception: {describe(error)}")
+    return Timed(judgement, perf_counter() - began)
+
+
+def _judgement_of(answer: Answer) -> Timed:
+    if isinstance(answer, Failed):
+        reason = f"{answer.kind}: {answer.detail}"
+        return Timed(Judgement(Verdict.ERROR, None, reason), answer.seconds)
+    if not isinstance(answer.value, Judgement):
+        reason = f"the verifier returned {type(answer.value).__name__}, not a Judgement"
+        return Timed(Judgement(Verdict.ERROR, None, reason), answer.seconds)
+    return Timed(answer.value, answer.seconds)
+
+
+def _mapped(source: Future[Before], change: Callable[[Before], After]) -> Future[After]:
+    """A future of the changed result. It cannot be cancelled: every item gets its answer."""
+    changed: Future[After] = Future()
+    changed.set_running_or_notify_cancel()
+    source.add_done_callback(lambda done: changed.set_result(change(done.result())))
+    return changed
+
+
+def _or_closed(source: Future[Timed]) -> Future[Timed]:
+    """The same result, but the verdict ``error`` where ``close`` cancelled the call."""
+    ended: Future[Timed] = Future()
+    ended.set_running_or_notify_cancel()
+    source.add_done_callback(
+        lambda done: ended.set_result(_CLOSED if done.cancelled() else done.result())
+    )
+    return ended
+
+
+_CLOSED = Timed(Judgement(Verdict.ERROR, None, "crash: the pool was closed"), 0.0)
+_POOLS: weakref.WeakSet[VerifierPool] = weakref.WeakSet()
+
+
+def _renew_all() -> None:
+    for pool in list(_POOLS):
+        pool.renew_threads()
+
+
+os.register_at_fork(after_in_child=_renew_all)
