@@ -25,6 +25,12 @@ _CHAT = """\
 Talk to a model. Each line is a question of its own; end with Ctrl-D. Reads a pipe, too:
     echo "Calculate 3 + 4 - 5." | ponder chat runs/zero-tiny-20260101-120000"""
 
+_JUDGE = """\
+Run a program against its tests inside the sandbox; what they expect never enters the program.
+
+TESTS has one JSON object a line: {"stdin": "1 2", "stdout": "3"}, {"call": "f", "args": [1, 2],
+"expected": 3} or {"assert": "assert f(1, 2) == 3"}. The exit code is 0 whatever the verdict."""
+
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):
     def __init__(self, prog: str) -> None:
@@ -44,6 +50,7 @@ def build_parser() -> argparse.ArgumentParser:
     _command(commands, "recipes", "list the recipes", "List the recipes that ship with Ponder.")
     _add_eval(_command(commands, "eval", "measure a model on problems", _EVAL))
     _add_chat(_command(commands, "chat", "talk to a model", _CHAT))
+    _add_judge(_command(commands, "judge", "put a program to its tests", _JUDGE))
     _add_report(_command(commands, "report", "write a run's report", "Write RUN/report.html."))
     _add_doctor(_command(commands, "doctor", "say what this machine can do", "Look around."))
     return parser
@@ -100,6 +107,22 @@ def _add_sampling(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
+
+
+def _add_judge(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--program", metavar="FILE", type=Path, required=True)
+    parser.add_argument("--tests", metavar="TESTS", type=Path, required=True)
+    parser.add_argument(
+        "--time-seconds", metavar="S", type=float, default=2.0, help="per test, default 2"
+    )
+    parser.add_argument(
+        "--memory-mb", metavar="MIB", type=_count, default=256, help="per test, default 256"
+    )
+    parser.add_argument("--language", choices=("python", "cpp"), default="python")
+    parser.add_argument(
+        "--unsafe", action="store_true", help="run even where this machine cannot isolate it"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _add_report(parser: argparse.ArgumentParser) -> None:
