@@ -53,8 +53,8 @@ def test_formulas_code_numbers_and_addresses_are_no_words() -> None:
         r"$x + \text{area of } y$", r"\(abc + def\)", r"\[ \int foo \]", r"$$ \sum bar $$",
         r"\begin{align} one &= two \end{align}", "`print(hello)`", "```python\nfor i in data\n```",
         "https://example.com/some/path?query=word", "www.example.com", "me@example.org", "3.14",
-        "x = y + z", r"\frac{1}{2} \cdot \alpha", "sin x + log y", "H2O", "x_1", "f(x)", "π", "100%",
-        "<think>", "a, b, c", "---", "1e-5",
+        "x = y + z", r"\frac{1}{2} \cdot \alpha", "sin x + log y", "H2O", "x_1", "f(x)", "π",
+        "100%", "<think>", "a, b, c", "---", "1e-5",
     ]  # fmt: skip
     for stretch in noise:
         assert count_scripts(stretch).total() == 0, stretch
@@ -62,10 +62,10 @@ def test_formulas_code_numbers_and_addresses_are_no_words() -> None:
 
 
 def test_what_is_not_a_formula() -> None:
-    assert count_scripts("It costs $5 and later $6 more").total() == 6
+    assert count_scripts("It costs $5 and later $6 more").total() == 5
     assert count_scripts("It costs $5-$6 here").total() == 3
     assert count_scripts("a lone ` tick here").total() == 3
-    assert count_scripts("open \\( never closed here").total() == 3
+    assert count_scripts("open \\( never closed here").total() == 4
     assert count_scripts("two $ signs\non two $ lines").total() == 5
     assert count_scripts("words before\n```\nall code after").total() == 2
     assert count_scripts(r"\text{words in a command}").total() == 3
@@ -124,8 +124,8 @@ def test_nothing_is_made_up(text: str) -> None:
 
 @pytest.mark.parametrize(
     "unit",
-    ["$", "$ ", "`", "\\(", "\\[", "```", "\\begin{a}", "a@", "$a", "http://", "<", "中a", "\\", "a.",
-     "ab", "a'"],
+    ["$", "$ ", "`", "\\(", "\\[", "```", "\\begin{a}", "a@", "$a", "http://", "<", "中a", "\\",
+     "a.", "ab", "a'"],
 )  # fmt: skip
 def test_linear_time(unit: str) -> None:
     def seconds(repeats: int) -> float:
@@ -135,6 +135,5 @@ def test_linear_time(unit: str) -> None:
         return time.perf_counter() - began
 
     seconds(1_000)
-    assert (
-        min(seconds(40_000) for _ in range(3)) < 12 * min(seconds(10_000) for _ in range(3)) + 0.05
-    )
+    short, long = (min(seconds(size) for _ in range(3)) for size in (10_000, 40_000))
+    assert long < 12 * short + 0.05

@@ -177,7 +177,7 @@ def is_true(claim: Any, roles: Sequence[bool]) -> bool:
     """
     operator, *parts = claim
     if operator in ("telling-truth", "lying"):
-        return bool(roles[parts[0]]) == (operator == "telling-truth")
+        return roles[parts[0]] is (operator == "telling-truth")
     values = [is_true(part, roles) for part in parts]
     if operator == "not":
         return not values[0]
