@@ -31,6 +31,11 @@ Run a program against its tests inside the sandbox; what they expect never enter
 TESTS has one JSON object a line: {"stdin": "1 2", "stdout": "3"}, {"call": "f", "args": [1, 2],
 "expected": 3} or {"assert": "assert f(1, 2) == 3"}. The exit code is 0 whatever the verdict."""
 
+_GRADE = """\
+A verdict for every line of a file: {"gold": ..., "completion": ...} in, the same line with
+`verdict`, `answer`, `reason` and `milliseconds` out, in order, none missing. A line that cannot
+be judged has the verdict "error" and the reason. Other fields go to the verifier as metadata."""
+
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):
     def __init__(self, prog: str) -> None:
@@ -51,6 +56,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_eval(_command(commands, "eval", "measure a model on problems", _EVAL))
     _add_chat(_command(commands, "chat", "talk to a model", _CHAT))
     _add_judge(_command(commands, "judge", "put a program to its tests", _JUDGE))
+    _add_grade(_command(commands, "grade", "judge the completions in a file", _GRADE))
     _add_report(_command(commands, "report", "write a run's report", "Write RUN/report.html."))
     _add_doctor(_command(commands, "doctor", "say what this machine can do", "Look around."))
     return parser
@@ -123,6 +129,19 @@ def _add_judge(parser: argparse.ArgumentParser) -> None:
         "--unsafe", action="store_true", help="run even where this machine cannot isolate it"
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_grade(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--kind", metavar="VERIFIER", required=True, help="which verifier judges, e.g. math"
+    )
+    parser.add_argument(
+        "--in", dest="input", metavar="FILE", required=True, help="JSON lines; - is standard input"
+    )
+    parser.add_argument(
+        "--out", dest="output", metavar="FILE", required=True, help="- is standard output"
+    )
+    parser.add_argument("--workers", type=_count, metavar="N", help="default: one per core")
 
 
 def _add_report(parser: argparse.ArgumentParser) -> None:
