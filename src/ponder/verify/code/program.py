@@ -76,18 +76,20 @@ def continue_header(prompt_code: str, code: str, entry_point: str) -> str:
 def _body(prompt_code: str, code: str) -> str:
     """The lines of a body, indented as the header wants it."""
     found = _FIRST_INDENT.search(prompt_code)
-    indent = found[1] if found else "    "
+    indent = found[1].expandtabs(4) if found else "    "
     lines = code.expandtabs(4).strip("\n").rstrip().split("\n")
-    if not lines[0][:1].isspace():
-        # The first line lost its indentation with the space around the answer, or all have none.
-        rest = [line for line in lines[1:] if line.strip()]
-        is_flush = any(not line[0].isspace() for line in rest)
-        opens = lines[0].rstrip().endswith(":") and rest and _width(rest[0]) <= len(indent)
-        if is_flush or opens:
-            return textwrap.indent("\n".join(lines), indent)
-        lines[0] = indent + lines[0]
-    ends = (n for n, line in enumerate(lines) if line.strip() and line[0] not in " )]}")
-    return "\n".join(lines[: next(ends, len(lines))])
+    if _width(lines[0]):  # a base model goes on: the body ends where something else begins
+        ends = (n for n, line in enumerate(lines) if line.strip() and line[0] not in " )]}")
+        lines = lines[: next(ends, len(lines))]
+    rest = [_width(line) for line in lines[1:] if line.strip()]
+    if not rest or _width(lines[0]) != min(rest):
+        # The first line's indentation got lost, or grew, with the space around the answer.
+        lines[0] = lines[0].lstrip()
+        opens = lines[0].endswith(":") and rest and rest[0] <= len(indent)
+        if not opens and 0 not in rest:
+            lines[0] = indent + lines[0]
+            return "\n".join(lines)
+    return textwrap.indent(textwrap.dedent("\n".join(lines)), indent)
 
 
 def _width(line: str) -> int:

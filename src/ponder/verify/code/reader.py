@@ -42,7 +42,7 @@ def read_tests(rows: Iterable[object], where: str = "tests") -> tuple[CodeTest, 
 
 
 @lru_cache(maxsize=1024)
-def tests_from_json(text: str) -> tuple[CodeTest, ...]:
+def parse_tests(text: str) -> tuple[CodeTest, ...]:
     """As ``read_tests``, from JSON text: every completion of a problem shares one reading."""
     return read_tests(json.loads(text))
 

@@ -12,7 +12,7 @@ from ponder.sandbox.sandbox import Sandbox, default_sandbox
 from ponder.types import Judgement, Problem, Verdict
 from ponder.verify.code.judge import JudgeResult, judge
 from ponder.verify.code.program import whole_program
-from ponder.verify.code.reader import tests_from_json
+from ponder.verify.code.reader import parse_tests
 
 MAX_SLOW_FAILURES = 3
 """Tests of one completion that may run out of time or memory before the rest is given up."""
@@ -40,7 +40,7 @@ def verify_in(problem: Problem, completion_text: str, sandbox: Sandbox | None) -
     try:
         result = judge(
             program,
-            tests_from_json(json.dumps(where.get("tests"))),
+            parse_tests(json.dumps(where.get("tests"))),
             limits_of(where),
             sandbox or default_sandbox(),
             where.get("language", "python"),
