@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from ponder.errors import PonderError
 from ponder.text.parsing import has_box, last_boxed, parse_completion
 from ponder.verify.numbers import parse_number, same_number
 
@@ -44,3 +47,48 @@ def _agree(first: str, second: str) -> bool:
         return True
     one, other = parse_number(first), parse_number(second)
     return one is not None and other is not None and same_number(one, other)
+
+
+_HASHES = re.compile(r"^[ \t]*####(?!#)(.*)", re.MULTILINE)
+_ANSWER_LINE = re.compile(
+    r"^[ \t>]*\**(?:(?:the |my )?(?:final )?answer(?: is)?|最终答案|答案)\**[ \t]*[:：]\**(.*)",
+    re.MULTILINE | re.IGNORECASE,
+)
+
+
+def extract_hashes(text: str) -> Extracted:
+    """As ``extract_answer``; where neither box nor element is begun, the last line ``#### 42``."""
+    return _by_line(text, _HASHES)
+
+
+def extract_answer_line(text: str) -> Extracted:
+    """As ``extract_answer``; where neither box nor element is begun, the last ``Answer: X``."""
+    return _by_line(text, _ANSWER_LINE)
+
+
+def _by_line(text: str, pattern: re.Pattern[str]) -> Extracted:
+    extracted = extract_answer(text)
+    after = text.rpartition("</think>")[2].partition("<think>")[0]
+    if extracted.answer is not None or has_box(after) or "<answer>" in after:
+        return extracted
+    lines = pattern.findall(after)
+    if not lines:
+        return extracted
+    answer = lines[-1].strip().strip("*").strip()
+    return Extracted(answer) if answer else Extracted(None, "empty answer line")
+
+
+CONVENTIONS: Mapping[str, Callable[[str], Extracted]] = {
+    "box": extract_answer,
+    "hashes": extract_hashes,
+    "answer_line": extract_answer_line,
+}
+"""Where a data set's answers stand, by the name in ``Problem.metadata["answer_convention"]``."""
+
+
+def extract_by(convention: str, text: str) -> Extracted:
+    """The answer under a convention; PonderError if there is none of that name."""
+    if convention not in CONVENTIONS:
+        fix = f"use one of {sorted(CONVENTIONS)}"
+        raise PonderError("answer_convention", convention, fix)
+    return CONVENTIONS[convention](text)

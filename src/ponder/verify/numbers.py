@@ -54,12 +54,13 @@ def same_number(first: Number, second: Number) -> bool:
     return not plain.unit and plain.value in (percent.value, percent.value / 100)
 
 
-_CHARACTERS = str.maketrans(
+PLAIN_CHARACTERS = str.maketrans(
     {chr(code): chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)}  # full-width forms
     | dict.fromkeys("\u2212\u2012\u2013\ufe63", "-")
     | dict.fromkeys("\u00a0\u2002\u2003\u2009\u200a\u202f\u3000", " ")
     | {"\u00d7": "*", "\u22c5": "*", "\u00b7": "*", "\u2044": "/", "\u2215": "/", "\u066a": "%"}
 )
+"""Full-width forms, dashes, spaces and signs in ASCII."""
 _LATEX = [
     (re.compile(pattern), replacement)
     for pattern, replacement in (
@@ -127,7 +128,7 @@ def _parse(text: str) -> Number | None:
 
 def _plain(text: str) -> str:
     """Full-width forms, LaTeX spacing, text commands and wrappers taken away."""
-    plain = text.translate(_CHARACTERS).strip()
+    plain = text.translate(PLAIN_CHARACTERS).strip()
     for pattern, replacement in _LATEX:
         plain = pattern.sub(replacement, plain)
     plain = plain.strip()

@@ -1,0 +1,63 @@
+r"""What may be handed to sympy: short formulas of known symbols, without anything explosive.
+
+A white list: what is not on it is refused, so that no text is read by sympy in a way that we did
+not foresee (units dropped, equations taken apart, words skipped).
+"""
+
+from __future__ import annotations
+
+import re
+
+MAX_CHARACTERS = 400
+MAX_DEPTH = 12
+MAX_OPERATORS = 60
+MAX_EXPONENT = 1000
+
+_FUNCTIONS = """sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh ln log exp sqrt frac binom
+pi theta alpha beta gamma delta epsilon lambda mu phi varphi omega sigma rho tau eta psi zeta xi nu
+kappa chi cdot lfloor rfloor lceil rceil circ lvert rvert vert overline bar operatorname infty"""
+_KNOWN = frozenset(rf"\{name}" for name in _FUNCTIONS.split())
+_COMMAND = re.compile(r"\\(?:[A-Za-z]+|.)", re.DOTALL)
+_OTHER = re.compile(r"[0-9A-Za-z+\-*/^_!.|(){}\[\], ]*")
+_RULES = [
+    (re.compile(pattern), reason)
+    for pattern, reason in (
+        (r"[0-9]{50}", "a long number"),
+        (r"\^\s*(?:\{[^{}]{0,80})?\s*-?\s*[0-9]{4}", "a large exponent"),
+        (r"\^\s*\{[^{}]{0,200}\^", "a tower of powers"),
+        (r"\^[^{}]{1,12}\^", "a tower of powers"),
+        (r"\^\s*\{[^{}]{0,200}!", "a factorial in an exponent"),
+        (r"!\s*[!^)}\]]|[0-9]{4}\s*!|\)\s*!|\}\s*!", "a large factorial"),
+        (r"\\binom\s*(?:\{[^{}]*[0-9]{4}|[^{}]*\{[^{}]*[0-9]{4})", "a large binomial"),
+        (r"[\])}]\s*\^\s*\{?\s*[0-9]{2}", "a large power of an expression"),
+        (r"(?<![A-Za-z\\])(?:[A-Za-z]{4,})", "words"),
+        (r",", "a list"),
+    )
+]
+
+
+def refusal(text: str) -> str:
+    """Why the text is kept from sympy, or "" if it may go; takes normal text."""
+    if not text.strip():
+        return "nothing in it"
+    if len(text) > MAX_CHARACTERS:
+        return "too long"
+    for command in _COMMAND.findall(text):
+        if command not in _KNOWN:
+            return f"{command[:20]} is not compared"
+    bare = _COMMAND.sub(" ", text)
+    if not _OTHER.fullmatch(bare):
+        return "not a formula"
+    if _depth(bare) > MAX_DEPTH:
+        return "nested too deeply"
+    if sum(bare.count(operator) for operator in "+-*/^!_") > MAX_OPERATORS:
+        return "too many operators"
+    return next((reason for pattern, reason in _RULES if pattern.search(text)), "")
+
+
+def _depth(text: str) -> int:
+    depth = deepest = 0
+    for character in text:
+        depth += (character in "({[") - (character in ")}]")
+        deepest = max(deepest, depth)
+    return deepest
