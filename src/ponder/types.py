@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal, Protocol
@@ -87,7 +87,7 @@ class Completion:
 class Judgement:
     """A verdict, the extracted answer (None if there was none) and why, in a few words.
 
-    ``score`` is the share of tests passed, in [0, 1]; None where the verifier has no partial credit.
+    ``score`` is the share of tests passed, in [0, 1]; None where there is no partial credit.
     """
 
     verdict: Verdict
@@ -133,9 +133,17 @@ class Generator(Protocol):
     """Whatever produces completions."""
 
     def generate(
-        self, prompts: Sequence[Prompt], group_size: int, sampling: Sampling, seed: int
+        self,
+        prompts: Sequence[Prompt],
+        group_size: int,
+        sampling: Sampling,
+        seed: int,
+        on_finished: Callable[[Completion], None] | None = None,
     ) -> list[list[Completion]]:
         """``group_size`` completions for each prompt, in the order of ``prompts``.
+
+        ``on_finished`` is given each completion once, as soon as it has ended, while others are
+        still being sampled; in any order, and always on the calling thread.
 
         What is sampled follows from (seed, prompt.problem_id, sample_index) and the weights, not
         from how the batch was scheduled.

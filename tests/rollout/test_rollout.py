@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
 
 from ponder.config.rl import RewardConfig, TemplateConfig
-from ponder.models.tiny import byte_level_tokenizer
+from ponder.errors import PonderError
+from ponder.generate.local import LocalGenerator
+from ponder.models.tiny import byte_level_tokenizer, make_tiny_model
 from ponder.rollout.prompts import PromptMaker
-from ponder.rollout.rollout import rollout
+from ponder.rollout.rollout import Pending, rollout
 from ponder.rollout.scorer import RuleScorer
 from ponder.types import Completion, Group, Problem, Prompt, Sampling, Verdict
+from ponder.verify.pool import VerifierPool
 
 RIGHT = "<think> 3 + 4 = 7 </think> <answer> 7 </answer>"
 WRONG = "<think> 3 + 4 = 8 </think> <answer> 8 </answer>"
@@ -20,6 +26,7 @@ PROBLEMS = [
     Problem("bad", "1 / 0", "no number at all ~"),
 ]
 TOKENIZER = byte_level_tokenizer()
+POOL = VerifierPool(1)
 
 
 class Echo:
@@ -29,10 +36,15 @@ class Echo:
         self.calls: list[tuple[list[str], int, int]] = []
 
     def generate(
-        self, prompts: Sequence[Prompt], group_size: int, sampling: Sampling, seed: int
+        self,
+        prompts: Sequence[Prompt],
+        group_size: int,
+        sampling: Sampling,
+        seed: int,
+        on_finished: Callable[[Completion], None] | None = None,
     ) -> list[list[Completion]]:
         self.calls.append(([p.problem_id for p in prompts], group_size, seed))
-        return [
+        groups = [
             [
                 Completion(p.problem_id, i, ids, text, [-0.5] * len(ids), "stop")
                 for i in range(group_size)
@@ -41,13 +53,17 @@ class Echo:
             ]
             for p in prompts
         ]
+        for completion in reversed([c for group in groups for c in group]):
+            assert on_finished is not None
+            on_finished(completion)
+        return groups
 
 
 def sample(problems: Sequence[Problem], weights: RewardConfig, seed: int = 5) -> list[Group]:
     return rollout(
         problems,
         Echo(),
-        RuleScorer(weights, 200),
+        RuleScorer(weights, 200, POOL),
         PromptMaker(TemplateConfig(), TOKENIZER),
         3,
         Sampling(max_completion_tokens=200),
@@ -94,10 +110,46 @@ def test_a_problem_that_comes_twice_makes_two_different_groups() -> None:
     problems = [PROBLEMS[0], PROBLEMS[1], PROBLEMS[0]]
     make_prompt = PromptMaker(TemplateConfig(), TOKENIZER)
     groups = rollout(
-        problems, generator, RuleScorer(RewardConfig(), 9), make_prompt, 2, Sampling(), 5
+        problems, generator, RuleScorer(RewardConfig(), 9, POOL), make_prompt, 2, Sampling(), 5
     )
     assert [g.problem.id for g in groups] == ["p0", "p1", "p0"]
     (first, second) = generator.calls
     assert first == (["p0", "p1"], 2, 5)
     assert second[:2] == (["p0"], 2)
     assert second[2] != 5
+
+
+def test_a_completion_is_judged_while_others_are_sampled() -> None:
+    log: list[str] = []
+
+    class Slow(Echo):
+        def generate(self, *arguments: Any, **named: Any) -> list[list[Completion]]:
+            groups = super().generate(*arguments, **named)
+            log.append("sampled")
+            return groups
+
+    class Noting(RuleScorer):
+        def submit(self, problem: Problem, completion: Completion, seed: int) -> Pending:
+            log.append("judged")
+            return super().submit(problem, completion, seed)
+
+    scorer = Noting(RewardConfig(), 200, POOL)
+    make_prompt = PromptMaker(TemplateConfig(), TOKENIZER)
+    rollout(PROBLEMS[:2], Slow(), scorer, make_prompt, 3, Sampling(), 5)
+    assert log == ["judged"] * 6 + ["sampled"]
+
+
+def test_the_local_engine_hands_over_each_completion_as_it_ends() -> None:
+    model, tokenizer = make_tiny_model(1)
+    generator = LocalGenerator(model, tokenizer, max_batch_size=4)
+    prompts = [Prompt(f"p{i}", "", tuple(tokenizer.encode(f"abc{i}"))) for i in range(4)]
+    seen: list[Completion] = []
+    groups = generator.generate(prompts, 3, Sampling(max_completion_tokens=40), 1, seen.append)
+    assert len(seen) == 12
+    assert {id(c) for c in seen} == {id(c) for group in groups for c in group}
+    assert [id(c) for c in seen] != [id(c) for group in groups for c in group]
+
+
+def test_a_language_that_there_is_not_is_named() -> None:
+    with pytest.raises(PonderError, match=r"reward\.language_target = 'klingon'"):
+        RuleScorer(RewardConfig(language_target="klingon"), 9, POOL)

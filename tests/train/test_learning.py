@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from ponder.generate.local import LocalGenerator
 from ponder.models.tiny import make_tiny_model
 from ponder.problems.stream import ProblemStream
 from ponder.rollout.prompts import PromptMaker
+from ponder.rollout.rollout import Pending
 from ponder.runlog import RunFolder
 from ponder.seeds import derive_seed
 from ponder.train.grpo import run_loop
@@ -20,6 +22,7 @@ from ponder.train.policy import Policy
 from ponder.train.record import Record
 from ponder.train.session import Session
 from ponder.types import Completion, Judgement, Problem, Rollout, Verdict
+from ponder.verify.pool import VerifierPool
 
 STEPS = 18
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -57,7 +60,17 @@ def coin(problem: Problem, completion: Completion, seed: int) -> Rollout:
     return judged
 
 
-def run(tmp_path: Path, scorer: Any, algorithm: dict[str, Any]) -> tuple[float, float]:
+class Judge:
+    """A scorer of a plain function."""
+
+    def __init__(self, rollout_of: Callable[[Problem, Completion, int], Rollout]) -> None:
+        self.rollout_of = rollout_of
+
+    def submit(self, problem: Problem, completion: Completion, seed: int) -> Pending:
+        return lambda: self.rollout_of(problem, completion, seed)
+
+
+def run(tmp_path: Path, judge: Any, algorithm: dict[str, Any]) -> tuple[float, float]:
     """Accuracy before and after."""
     config = RLConfig.model_validate(
         {
@@ -80,7 +93,8 @@ def run(tmp_path: Path, scorer: Any, algorithm: dict[str, Any]) -> tuple[float, 
         generator=LocalGenerator(model, tokenizer, 512),
         stream=ProblemStream(problems, 0),
         heldout=[problems[i] for i in range(26)],
-        scorer=scorer,
+        verifiers=VerifierPool(),
+        scorer=Judge(judge),
         make_prompt=PromptMaker(config.template, tokenizer),
         first_step=0,
         seconds_before=0.0,

@@ -25,8 +25,6 @@ METRICS = [
     "reward/mean",
     "reward/accuracy",
     "reward/format",
-    "reward/overlong",
-    "reward/random",
     "rollout/pass_rate",
     "rollout/zero_variance_fraction",
     "rollout/solve_all_fraction",

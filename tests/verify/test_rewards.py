@@ -6,20 +6,27 @@ import pytest
 
 from ponder.config.rl import RewardConfig
 from ponder.types import Completion, Judgement, Problem, Verdict
-from ponder.verify.rewards import RewardLimits, coin, reward_parts, total
+from ponder.verify.rewards import PARTS, RewardLimits, coin, reward_parts, total
 from ponder.verify.verifiers import verify
 
 PROBLEM = Problem("p", "2+3?", "5")
 GOOD = " <think> 2 + 3 = 5 </think> <answer> 5 </answer>"
 
 
+ALL = RewardConfig(score=1.0, language=1.0, repetition=1.0, overlong=1.0, random=1.0)
+
+
 def parts(
-    text: str, num_tokens: int = 10, limits: RewardLimits | None = None, sample_index: int = 0
+    text: str,
+    num_tokens: int = 10,
+    limits: RewardLimits | None = None,
+    sample_index: int = 0,
+    config: RewardConfig = ALL,
 ) -> dict[str, float]:
     completion = Completion("p", sample_index, [1] * num_tokens, text, [0.0] * num_tokens, "stop")
     judgement = verify(PROBLEM, text)
     key = (7, "p", sample_index)
-    return reward_parts(PROBLEM, completion, judgement, limits or RewardLimits(256), key)
+    return reward_parts(PROBLEM, completion, judgement, config, limits or RewardLimits(256), key)
 
 
 @pytest.mark.parametrize(
@@ -68,4 +75,57 @@ def test_a_completion_of_another_problem_is_our_bug() -> None:
     completion = Completion("other", 0, [1], GOOD, [0.0], "stop")
     judgement = Judgement(Verdict.CORRECT, "5")
     with pytest.raises(ValueError, match="other"):
-        reward_parts(PROBLEM, completion, judgement, RewardLimits(256), (0, "p", 0))
+        reward_parts(PROBLEM, completion, judgement, ALL, RewardLimits(256), (0, "p", 0))
+
+
+def judged(text: str, judgement: Judgement, config: RewardConfig, question: str = "2+3?") -> float:
+    problem = Problem("p", question, "5")
+    completion = Completion("p", 0, [1], text, [0.0], "stop")
+    parts = reward_parts(problem, completion, judgement, config, RewardLimits(256), (0, "p", 0))
+    return total(parts, config)
+
+
+def test_only_parts_with_a_weight_are_logged_but_accuracy_and_format() -> None:
+    zero = RewardConfig(accuracy=0.0, format=0.0, random=1.0)
+    assert set(parts(GOOD, config=zero)) == {"accuracy", "format", "random"}
+    assert set(parts(GOOD, config=RewardConfig())) == {"accuracy", "format"}
+    assert set(parts(GOOD)) == set(PARTS)
+
+
+def test_every_part_has_a_weight_in_the_recipe() -> None:
+    floats = {n for n, f in RewardConfig.model_fields.items() if f.annotation is float}
+    assert floats == set(PARTS)
+
+
+def test_score_is_partial_credit_or_else_accuracy() -> None:
+    only = RewardConfig(accuracy=0.0, format=0.0, score=1.0)
+    assert judged(GOOD, Judgement(Verdict.INCORRECT, "x", score=0.75), only) == 0.75
+    assert judged(GOOD, Judgement(Verdict.CORRECT, "5"), only) == 1.0
+    assert judged(GOOD, Judgement(Verdict.INCORRECT, "6"), only) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("question", "target", "expected"),
+    [
+        ("What is 2+3?", "auto", 0.5),
+        ("2+3 是多少?", "auto", 0.5),
+        ("What is 2+3?", "zh", 0.5),
+        ("What is 2+3?", "ru", 0.0),
+    ],
+)
+def test_language_is_that_of_the_thought_alone(question: str, target: str, expected: float) -> None:
+    only = RewardConfig(accuracy=0.0, format=0.0, language=1.0, language_target=target)
+    text = "<think> two 加 </think> <answer> many more English words </answer>"
+    assert judged(text, Judgement(Verdict.CORRECT, "5"), only, question) == expected
+
+
+def test_r1s_first_stage_adds_language_to_accuracy_and_format() -> None:
+    config = RewardConfig(language=1.0)
+    text = "<think> two plus three </think> <answer> 5 </answer>"
+    assert judged(text, Judgement(Verdict.CORRECT, "5"), config, "What is 2+3?") == 3.0
+
+
+def test_a_completion_that_repeats_itself_loses_up_to_one() -> None:
+    only = RewardConfig(accuracy=0.0, format=0.0, repetition=1.0)
+    assert judged("a b c d e f g h", Judgement(Verdict.INCORRECT), only) == 0.0
+    assert judged("wait " * 500, Judgement(Verdict.INCORRECT), only) < -0.9

@@ -26,6 +26,7 @@ from ponder.rollout.rollout import rollout
 from ponder.rollout.scorer import RuleScorer
 from ponder.runlog.durable import disk_errors
 from ponder.types import Group, Problem
+from ponder.verify.pool import VerifierPool
 
 
 def run(arguments: Namespace) -> int:
@@ -91,14 +92,16 @@ def measure(
 ) -> EvalResult:
     """Sample and verify, about ``max_batch_size`` completions at a time (with the same result)."""
     sampling = opened.sampling_for(problems)
-    scorer = RuleScorer(RewardConfig(), sampling.max_completion_tokens)
     size = max(1, max_batch_size // k)
     chunks = [problems[i : i + size] for i in range(0, len(problems), size)]
     groups: list[Group] = []
-    for chunk in track(
-        chunks, "sampling", console=out, transient=True, disable=not out.is_terminal
-    ):
-        groups += rollout(chunk, opened.generator, scorer, opened.make_prompt, k, sampling, seed)
+    with VerifierPool() as pool:
+        scorer = RuleScorer(RewardConfig(), sampling.max_completion_tokens, pool)
+        for chunk in track(
+            chunks, "sampling", console=out, transient=True, disable=not out.is_terminal
+        ):
+            make_prompt = opened.make_prompt
+            groups += rollout(chunk, opened.generator, scorer, make_prompt, k, sampling, seed)
     return result_of(groups, k, sampling, seed)
 
 

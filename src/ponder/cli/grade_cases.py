@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol
 
@@ -13,6 +13,8 @@ from ponder.verify.pool import Timed
 MAX_LINE_BYTES = 16 << 20
 _CHUNK_BYTES = 1 << 16
 _SHOWN_CHARACTERS = 1000
+_MAX_DEPTH = 100
+_TOO_DEEP = f"JSON nested more than {_MAX_DEPTH} deep"
 _OURS = ("gold", "completion", "question", "metadata")
 
 
@@ -90,12 +92,29 @@ def _object(raw: bytes, num_bytes: int) -> Mapping[str, Any]:
     except json.JSONDecodeError as error:
         raise _FaultError(f"not JSON: {error.msg} (column {error.colno})") from error
     except RecursionError as error:
-        raise _FaultError("not read: JSON nested too deep") from error
+        raise _FaultError(_TOO_DEEP) from error
     except ValueError as error:  # an integer of thousands of digits
         raise _FaultError(f"not read: {error}") from error
     if not isinstance(found, dict):
         raise _FaultError(f"not a JSON object but {_name(found)}")
+    if _is_deep(found):
+        raise _FaultError(_TOO_DEEP)
     return found
+
+
+def _is_deep(value: object) -> bool:
+    """Nested too deep to be sure that it can be sent to a worker and written again."""
+    level = [value]
+    for _ in range(_MAX_DEPTH):
+        inner = [item for item in level if isinstance(item, dict | list)]
+        level = [part for item in inner for part in _parts(item)]
+        if not level:
+            return False
+    return True
+
+
+def _parts(value: dict[str, Any] | list[Any]) -> Iterable[object]:
+    return value.values() if isinstance(value, dict) else value
 
 
 def _text(fields: Mapping[str, Any], key: str) -> str:

@@ -79,20 +79,22 @@ class Tally:
 
     verdicts: Counter[Verdict] = field(default_factory=Counter)
     milliseconds: array[float] = field(default_factory=lambda: array("f"))
+    """Of the lines that a verifier was asked about."""
     num_bytes: int = 0
     first_error: str = ""
     began: float = field(default_factory=time.monotonic)
 
     def add(self, case: Case, timed: Timed) -> None:
         self.verdicts[timed.judgement.verdict] += 1
-        self.milliseconds.append(1000 * timed.seconds)
+        if case.problem is not None:
+            self.milliseconds.append(1000 * timed.seconds)
         self.num_bytes += case.num_bytes + 1
         if timed.judgement.verdict is Verdict.ERROR and not self.first_error:
             self.first_error = f"line {case.number}: {timed.judgement.reason}"
 
     @property
     def num_lines(self) -> int:
-        return len(self.milliseconds)
+        return self.verdicts.total()
 
     @property
     def seconds(self) -> float:
@@ -141,7 +143,7 @@ def summary(tally: Tally, output: str) -> Group:
         count = tally.verdicts[verdict]
         table.add_row(verdict.value, f"{count:,}", f"{count / max(tally.num_lines, 1):.1%}")
     table.add_row("lines", f"{tally.num_lines:,}", clock_time(tally.seconds))
-    if tally.num_lines:
+    if tally.milliseconds:
         table.add_row("median", f"{statistics.median(tally.milliseconds):,.2f}", "ms")
         table.add_row("max", f"{max(tally.milliseconds):,.2f}", "ms")
     notes = []

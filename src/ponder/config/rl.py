@@ -80,12 +80,24 @@ class SamplingConfig(Config):
 
 
 class RewardConfig(Config):
-    """Weights of the named reward parts. R1-Zero: accuracy + format, same weight."""
+    """Weights of the named reward parts. R1-Zero: accuracy + format, same weight.
+
+    Parts of weight 0 are neither computed nor logged, but for accuracy and format.
+    """
 
     accuracy: float = 1.0
     """Weight of 1[answer is correct]."""
     format: float = 1.0
     """Weight of 1[the completion has the template's strict format]."""
+    score: float = 0.0
+    """Weight of the verifier's partial credit in [0, 1], e.g. the share of tests passed. For it
+    instead of all-or-nothing, set accuracy = 0."""
+    language: float = 0.0
+    """Weight of R1's language consistency: the share of the thought's words in the language."""
+    language_target: str = "auto"
+    """That language: "en", "zh" and so on, or "auto" for that of the question."""
+    repetition: float = 0.0
+    """Weight of minus the share of repeated 8-grams (a value in [-1, 0])."""
     overlong: float = 0.0
     """Weight of DAPO's soft overlong punishment (a value in [-1, 0])."""
     overlong_buffer_tokens: int = Field(default=0, ge=0)

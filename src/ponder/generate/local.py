@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from transformers import PreTrainedModel
 
 from ponder.errors import PonderError
+from ponder.generate import batch
 from ponder.generate.attention import engine_mode
 from ponder.generate.ending import Ending
 from ponder.generate.pages import PagePool, pages_for
@@ -54,9 +55,16 @@ class LocalGenerator:
         self._ending = None
 
     def generate(
-        self, prompts: Sequence[Prompt], group_size: int, sampling: Sampling, seed: int
+        self,
+        prompts: Sequence[Prompt],
+        group_size: int,
+        sampling: Sampling,
+        seed: int,
+        on_finished: Callable[[Completion], None] | None = None,
     ) -> list[list[Completion]]:
         """``group_size`` completions for each prompt, in the order of ``prompts``.
+
+        ``on_finished`` gets each one when it has ended, between two decoding steps.
 
         Raises:
             PonderError: an empty prompt, a limit below 1, or more tokens than the model's context.
@@ -67,24 +75,11 @@ class LocalGenerator:
         ending = self._ending_of(sampling)
         with engine_mode(self.model), torch.inference_mode():
             pool = self._new_pool(prompts, group_size, sampling)
-            run = GenerationRun(self.model, pool, ending, sampling, self._max_batch_size)
+            finished = _Finished(ending, on_finished)
+            run = GenerationRun(self.model, pool, ending, sampling, self._max_batch_size, finished)
             groups = run.run(list(prompts), group_size, seed)
         self.last_stats = run.stats
-        texts = iter(ending.texts([row.token_ids for group in groups for row in group]))
-        return [
-            [
-                Completion(
-                    problem_id=row.group.prompt.problem_id,
-                    sample_index=row.sample_index,
-                    token_ids=row.token_ids,
-                    text=next(texts),
-                    sampler_logprobs=row.logprobs,
-                    finish_reason=row.finish_reason or "length",
-                )
-                for row in group
-            ]
-            for group in groups
-        ]
+        return [[finished.completions[id(row)] for row in group] for group in groups]
 
     def _check(self, prompts: Sequence[Prompt], sampling: Sampling) -> None:
         for prompt in prompts:
@@ -123,6 +118,30 @@ class LocalGenerator:
         weight = self.model.get_input_embeddings().weight
         num_pages = num_rows * per_row + num_groups * longest
         return PagePool(num_pages, weight.device, weight.dtype)
+
+
+class _Finished:
+    """Turns sequences that have ended into completions, kept by the sequence's ``id``."""
+
+    def __init__(self, ending: Ending, on_finished: Callable[[Completion], None] | None) -> None:
+        self.completions: dict[int, Completion] = {}
+        self._ending = ending
+        self._on_finished = on_finished
+
+    def __call__(self, rows: list[batch.Sequence]) -> None:
+        texts = self._ending.texts([row.token_ids for row in rows])
+        for row, text in zip(rows, texts, strict=True):
+            completion = Completion(
+                problem_id=row.group.prompt.problem_id,
+                sample_index=row.sample_index,
+                token_ids=row.token_ids,
+                text=text,
+                sampler_logprobs=row.logprobs,
+                finish_reason=row.finish_reason or "length",
+            )
+            self.completions[id(row)] = completion
+            if self._on_finished is not None:
+                self._on_finished(completion)
 
 
 def end_tokens(model: PreTrainedModel, tokenizer: Any) -> set[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,12 +43,20 @@ class GenerationRun:
         model: a transformers causal language model, in ``engine_mode``.
         pool: pages for keys and values; all are free again after ``run``.
         max_rows: most sequences decoded at once; the others wait and come in as those finish.
+        on_finished: is given sequences that have ended, each once.
     """
 
     def __init__(
-        self, model: Any, pool: PagePool, ending: Ending, sampling: Sampling, max_rows: int
+        self,
+        model: Any,
+        pool: PagePool,
+        ending: Ending,
+        sampling: Sampling,
+        max_rows: int,
+        on_finished: Callable[[list[Sequence]], None] = lambda rows: None,
     ) -> None:
         self.stats = GenerateStats()
+        self._on_finished = on_finished
         self._model = model
         self._pool = pool
         self._ending = ending
@@ -130,10 +139,12 @@ class GenerationRun:
         enough = max(1, num_left // FINISHED_SHARE)
         while batch.steps_left and num_left > len(rows) - enough:
             num_left -= self._step(batch)
-        for row in rows:
-            if row.finish_reason is not None:
-                row.release(self._pool)
+        finished = [row for row in rows if row.finish_reason is not None]
+        for row in finished:
+            row.release(self._pool)
         self.stats.decode_seconds += time.perf_counter() - start
+        if finished:
+            self._on_finished(finished)
         return [row for row in rows if row.finish_reason is None]
 
     def _step(self, batch: DecodeBatch) -> int:

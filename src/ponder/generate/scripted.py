@@ -36,20 +36,29 @@ class ScriptedGenerator:
         self.version = version
 
     def generate(
-        self, prompts: Sequence[Prompt], group_size: int, sampling: Sampling, seed: int
+        self,
+        prompts: Sequence[Prompt],
+        group_size: int,
+        sampling: Sampling,
+        seed: int,
+        on_finished: Callable[[Completion], None] | None = None,
     ) -> list[list[Completion]]:
         """``group_size`` scripted completions for each prompt.
 
         Raises:
             PonderError: a problem that is not in the script, or that has no texts.
         """
-        return [
+        groups = [
             [
                 self._complete(prompt, index, self._text(prompt, index, seed), sampling)
                 for index in range(group_size)
             ]
             for prompt in prompts
         ]
+        for completion in (c for group in groups for c in group):
+            if on_finished is not None:
+                on_finished(completion)
+        return groups
 
     def _text(self, prompt: Prompt, sample_index: int, seed: int) -> str:
         if callable(self._texts):

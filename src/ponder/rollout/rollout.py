@@ -9,11 +9,16 @@ from typing import Protocol
 from ponder.seeds import derive_seed
 from ponder.types import Completion, Generator, Group, Problem, Prompt, Rollout, Sampling
 
+Pending = Callable[[], Rollout]
+"""Waits for the verdict of a completion, if need be, and returns its rollout."""
+
 
 class Scorer(Protocol):
-    """Judges a completion and rewards it. ``seed`` feeds rewards that toss a coin."""
+    """Judges completions and rewards them. ``seed`` feeds rewards that toss a coin."""
 
-    def __call__(self, problem: Problem, completion: Completion, seed: int) -> Rollout: ...
+    def submit(self, problem: Problem, completion: Completion, seed: int) -> Pending:
+        """Have a completion judged, without waiting for the verdict."""
+        ...
 
 
 def rollout(
@@ -27,6 +32,8 @@ def rollout(
 ) -> list[Group]:
     """``group_size`` scored completions of each problem, in the order of ``problems``.
 
+    Completions are judged while others are still being sampled.
+
     What comes out follows from the weights, the problems, ``sampling`` and ``seed`` alone. The same
     problem may appear several times (a small source seen over and over): each appearance is a
     group of its own with other completions.
@@ -35,13 +42,33 @@ def rollout(
     groups: dict[int, Group] = {}
     for appearance, positions in enumerate(_appearances(problems)):
         wave_seed = seed if appearance == 0 else derive_seed(seed, "appearance", appearance)
+        judging = _Judging(scorer, [problems[i] for i in positions], wave_seed)
         generated = generator.generate(
-            [prompts[i] for i in positions], group_size, sampling, wave_seed
+            [prompts[i] for i in positions], group_size, sampling, wave_seed, judging.begin
         )
         for i, completions in zip(positions, generated, strict=True):
-            scored = [scorer(problems[i], completion, wave_seed) for completion in completions]
+            scored = [judging.rollout_of(completion) for completion in completions]
             groups[i] = Group(problems[i], prompts[i], scored)
     return [groups[i] for i in range(len(problems))]
+
+
+class _Judging:
+    """The completions of one wave that are being judged."""
+
+    def __init__(self, scorer: Scorer, problems: Sequence[Problem], seed: int) -> None:
+        self._scorer = scorer
+        self._problems = {problem.id: problem for problem in problems}
+        self._seed = seed
+        self._pending: dict[tuple[str, int], Pending] = {}
+
+    def begin(self, completion: Completion) -> None:
+        key = (completion.problem_id, completion.sample_index)
+        assert key not in self._pending, f"the generator finished {key} twice"
+        problem = self._problems[completion.problem_id]
+        self._pending[key] = self._scorer.submit(problem, completion, self._seed)
+
+    def rollout_of(self, completion: Completion) -> Rollout:
+        return self._pending.pop((completion.problem_id, completion.sample_index))()
 
 
 def _appearances(problems: Sequence[Problem]) -> list[list[int]]:

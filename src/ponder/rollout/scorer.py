@@ -3,22 +3,45 @@
 from __future__ import annotations
 
 from ponder.config.rl import RewardConfig
-from ponder.types import Completion, Problem, Rollout, Verdict
+from ponder.errors import PonderError
+from ponder.rollout.rollout import Pending
+from ponder.text.language import LANGUAGES
+from ponder.types import Completion, Judgement, Problem, Rollout, Verdict
+from ponder.verify.pool import VerifierPool
 from ponder.verify.rewards import RewardLimits, reward_parts, total
-from ponder.verify.verifiers import verify
 
 
 class RuleScorer:
-    """R1-Zero's rewards: accuracy and format by rule, no neural reward model (R1v2 section 2.2)."""
+    """Rewards by rule, as R1-Zero's: no neural reward model (R1v2 section 2.2).
 
-    def __init__(self, reward: RewardConfig, max_completion_tokens: int) -> None:
+    Args:
+        reward: the weights of the parts.
+        max_completion_tokens: the limit that the overlong part looks at.
+        pool: where completions are judged; the caller closes it.
+
+    Raises PonderError for a language target that there is not.
+    """
+
+    def __init__(
+        self, reward: RewardConfig, max_completion_tokens: int, pool: VerifierPool
+    ) -> None:
+        if reward.language_target not in ("auto", *LANGUAGES):
+            fix = f"use auto or one of {', '.join(LANGUAGES)}"
+            raise PonderError("reward.language_target", reward.language_target, fix)
         self.reward = reward
         self.limits = RewardLimits(max_completion_tokens, reward.overlong_buffer_tokens)
+        self.pool = pool
 
-    def __call__(self, problem: Problem, completion: Completion, seed: int) -> Rollout:
-        judgement = verify(problem, completion.text)
+    def submit(self, problem: Problem, completion: Completion, seed: int) -> Pending:
+        """The verdict is sought at once; the rewards follow when the rollout is asked for."""
+        judgement = self.pool.submit(problem, completion.text)
+        return lambda: self._rollout(problem, completion, judgement.result(), seed)
+
+    def _rollout(
+        self, problem: Problem, completion: Completion, judgement: Judgement, seed: int
+    ) -> Rollout:
         key = (seed, problem.id, completion.sample_index)
-        parts = reward_parts(problem, completion, judgement, self.limits, key)
+        parts = reward_parts(problem, completion, judgement, self.reward, self.limits, key)
         is_ours = judgement.verdict is Verdict.ERROR
         reward = None if is_ours else total(parts, self.reward)
         return Rollout(completion, judgement, parts, reward)

@@ -43,7 +43,8 @@ def train(
     """
     with run.lock(), keeping_torch_threads():
         session = open_session(config, prepare(run, config, resume))
-        with closing(Record(run, session, observer or NullObserver())) as record:
+        recording = closing(Record(run, session, observer or NullObserver()))
+        with session.verifiers, recording as record:
             return run_loop(session, record, should_stop)
 
 

@@ -26,6 +26,7 @@ from ponder.train.policy import Policy
 from ponder.train.state import TrainerState
 from ponder.train.threads import usable_cores
 from ponder.types import Group, Problem, ProblemSource, Sampling
+from ponder.verify.pool import VerifierPool
 
 
 @dataclass(slots=True)
@@ -38,6 +39,7 @@ class Session:
     generator: LocalGenerator
     stream: ProblemStream
     heldout: list[Problem]
+    verifiers: VerifierPool
     scorer: Scorer
     make_prompt: PromptMaker
     first_step: int
@@ -114,6 +116,7 @@ def open_session(config: RLConfig, checkpoint: Path | None) -> Session:
         policy.restore(state.tensors, state.num_updates)
         stream.restore(state.stream)
     generator = LocalGenerator(model, tokenizer, config.sampling.max_batch_size)
+    verifiers = VerifierPool()
     return Session(
         config=config,
         tokenizer=tokenizer,
@@ -121,7 +124,8 @@ def open_session(config: RLConfig, checkpoint: Path | None) -> Session:
         generator=generator,
         stream=stream,
         heldout=_heldout(config, problems.heldout),
-        scorer=RuleScorer(config.reward, config.sampling.max_completion_tokens),
+        verifiers=verifiers,
+        scorer=RuleScorer(config.reward, config.sampling.max_completion_tokens, verifiers),
         make_prompt=PromptMaker(config.template, tokenizer),
         first_step=state.next_step if state else 0,
         seconds_before=state.seconds if state else 0.0,
