@@ -56,8 +56,7 @@ class Output:
     def write(self, line: bytes) -> None:
         with disk_errors(self._partial):
             self._file.write(line)
-            if not self._is_file:
-                self._file.flush()
+            self._file.flush()
         self._num_lines += 1
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:

@@ -136,6 +136,10 @@ class VerifierPool:
         """Completions that wait for a worker process."""
         return self._workers.num_waiting
 
+    def worker_pids(self) -> list[int]:
+        """The processes there are now."""
+        return self._workers.worker_pids()
+
     def close(self) -> None:
         """End the workers; what has no verdict yet becomes ``error``. Idempotent."""
         self._workers.close()
