@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 
@@ -21,8 +22,18 @@ def test_every_recipe_resolves_and_says_what_it_is(name: str) -> None:
     assert set(recipe.origins.values()) <= set(recipe.lineage)
 
 
-def test_the_presets_are_two() -> None:
-    assert preset_names() == ["modern", "r1_paper"]
+def test_the_presets() -> None:
+    assert preset_names() == ["modern", "r1_paper", "r1_reasoning"]
+
+
+def test_r1s_reasoning_stage_adds_language_consistency(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('extends = "r1_reasoning"\n[problems]\ntask = "gcd"\n')
+    config = load_recipe(path).config
+    assert isinstance(config, RLConfig)
+    reward = config.reward
+    assert (reward.accuracy, reward.format, reward.language) == (1.0, 1.0, 1.0)
+    assert config.algorithm.clip_high == 10.0
 
 
 def test_the_paper_recipe_has_the_papers_values() -> None:

@@ -82,3 +82,23 @@ def test_zero_variance_is_of_rewards_and_mixed_is_of_verdicts() -> None:
     assert not has_mixed_verdicts(group("a", wrong, unparsable))
     assert not has_mixed_verdicts(group("a", correct, error))
     assert has_mixed_verdicts(group("a", correct, unparsable))
+
+
+def test_pass_rate_by_source() -> None:
+    def of(name: str, metadata: dict[str, str], *verdicts: Verdict) -> Group:
+        problem = Problem(name, "q", "1", metadata=metadata)
+        rollouts = [scored(name, verdict, 3) for verdict in verdicts]
+        return Group(problem, Prompt(name, "q", (1,)), rollouts)
+
+    right, wrong, ours = Verdict.CORRECT, Verdict.INCORRECT, Verdict.ERROR
+    metrics = rollout_metrics(
+        [
+            of("a", {"source": "gsm8k"}, right, wrong, ours),
+            of("b", {"source": "gsm8k"}, right, right),
+            of("c", {"task": "gcd"}, wrong, wrong),
+            of("d", {"task": "lcm"}, ours),
+            of("e", {}, right),
+        ]
+    )
+    found = {key: value for key, value in metrics.items() if key.startswith("source/")}
+    assert found == {"source/gsm8k": 0.75, "source/gcd": 0.0}

@@ -11,7 +11,7 @@ from ponder.types import Group, Rollout, Verdict
 
 
 def rollout_metrics(groups: Sequence[Group]) -> dict[str, float]:
-    """Every ``reward/``, ``rollout/``, ``text/`` and ``style/`` metric of a step.
+    """Every ``reward/``, ``rollout/``, ``source/``, ``text/`` and ``style/`` metric of a step.
 
     Rollouts whose verdict is ``error`` are counted in ``rollout/num_error`` and leave all the rest.
     A mean over nothing (no correct completion, say) is left out of the row: there are no nans.
@@ -21,6 +21,7 @@ def rollout_metrics(groups: Sequence[Group]) -> dict[str, float]:
     metrics: dict[str, float | None] = {
         **_reward_metrics(valid),
         **_group_metrics(groups),
+        **_source_metrics(groups),
         "rollout/num_error": float(all_rollouts - len(valid)),
         "rollout/error_fraction": 1.0 - len(valid) / all_rollouts if all_rollouts else None,
         **_length_metrics(valid),
@@ -73,6 +74,18 @@ def _group_metrics(groups: Sequence[Group]) -> dict[str, float | None]:
         "rollout/solve_all_fraction": _mean(float(rate == 1.0) for rate in rates),
         "rollout/solve_none_fraction": _mean(float(rate == 0.0) for rate in rates),
     }
+
+
+def _source_metrics(groups: Sequence[Group]) -> dict[str, float | None]:
+    """Pass rate by where a problem is from: a task, a file, a named source."""
+    by_source: dict[str, list[float]] = {}
+    for group in groups:
+        valid = valid_rollouts(group)
+        source = group.problem.metadata.get("source") or group.problem.metadata.get("task")
+        if valid and source:
+            rate = sum(r.is_correct for r in valid) / len(valid)
+            by_source.setdefault(str(source), []).append(rate)
+    return {f"source/{name}": _mean(rates) for name, rates in by_source.items()}
 
 
 def _length_metrics(valid: Sequence[Rollout]) -> dict[str, float | None]:

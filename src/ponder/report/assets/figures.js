@@ -69,7 +69,9 @@ const HEALTH = [
     { title: 'Groups without a signal', note: 'A group whose rewards are all equal teaches nothing.', percent: true, range: [0, 1],
       series: [['rollout/zero_variance_fraction', 'zero variance', 'ink'], ['rollout/solve_all_fraction', 'all correct', 'green'], ['rollout/solve_none_fraction', 'none correct', 'red']] },
     { title: 'Reward and its parts', note: 'Mean over rollouts; parts unweighted.',
-      series: [['reward/mean', 'reward', 'ink'], ['reward/accuracy', 'accuracy', 'green'], ['reward/format', 'format', 'blue'], ['reward/overlong', 'overlong', 'red'], ['reward/random', 'random', 'gold']] },
+      series: [['reward/mean', 'reward', 'ink'], ['reward/accuracy', 'accuracy', 'green'], ['reward/format', 'format', 'blue'], ['reward/overlong', 'overlong', 'red'], ['reward/random', 'random', 'gold']], rest: 'reward/' },
+    { title: 'Pass rate by source', note: 'A step has few problems of a rare source: its curve is rough.', percent: true, range: [0, 1], atLeast: 2,
+      series: [], rest: 'source/' },
     { title: 'Cut, unparsable, errors', note: 'Cut at the token limit; without an answer that can be read; our own verifier errors.', percent: true,
       series: [['rollout/truncated_fraction', 'cut', 'gold'], ['rollout/unparsable_fraction', 'unparsable', 'red'], ['rollout/error_fraction', 'error', 'ink']] },
     { title: 'Longest completion', note: 'Tokens.', series: [['rollout/max_tokens', 'longest', 'blue']] },
@@ -109,11 +111,22 @@ function withData([key, label, tone, options = {}], series) {
   return [found];
 }
 
-/** Chart a definition if the run has any of its curves; a log chart needs a positive value. */
+const TONES = ['blue', 'green', 'gold', 'violet', 'red', 'ink', 'grey'];
+
+/** The curves of a definition: those it names, then all others whose key begins with `rest`. */
+function curvesOf(definition, series) {
+  const named = definition.series.map(([key]) => key);
+  const others = Object.keys(series).sort().filter((key) => definition.rest && key.startsWith(definition.rest) && !named.includes(key));
+  const free = TONES.filter((tone) => !definition.series.some(([key, , used]) => series[key] && used === tone));
+  const tones = free.length ? free : TONES;
+  return [...definition.series, ...others.map((key, i) => [key, key.slice(definition.rest.length), tones[i % tones.length]])];
+}
+
+/** Chart a definition if the run has enough of its curves; a log chart needs a positive value. */
 function figure(host, definition, series) {
-  const found = definition.series.flatMap((one) => withData(one, series));
+  const found = curvesOf(definition, series).flatMap((one) => withData(one, series));
   const drawn = definition.log ? found.filter((one) => one.values.some((value) => value > 0)) : found;
-  if (drawn.length === 0) return false;
+  if (drawn.length < (definition.atLeast ?? 1)) return false;
   new Chart(host, { ...definition, series: drawn });
   return true;
 }
