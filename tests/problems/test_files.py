@@ -76,7 +76,7 @@ def test_what_is_not_there_or_not_readable(tmp_path: Path) -> None:
         ("a.csv", ".jsonl, .json, .parquet"),
         ("a.parquet", "not a readable parquet"),
         ("a.json", "must hold a list"),
-        ("empty", "has no .jsonl, .json, .parquet files"),
+        ("empty", "has no .jsonl, .json, .parquet"),
     ]:
         with pytest.raises(PonderError) as caught:
             list(read_path(tmp_path / name, "train"))

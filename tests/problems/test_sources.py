@@ -9,7 +9,8 @@ import pytest
 from ponder.errors import PonderError
 from ponder.problems.fingerprint import fingerprint, is_heldout
 from ponder.problems.gym import GymSource
-from ponder.problems.sources import LANE, HeldoutSide, ListSource, Mixture, TrainSide
+from ponder.problems.mixed import MixedTrain
+from ponder.problems.sources import LANE, HeldoutSide, ListSource, TrainSide
 from ponder.types import Problem
 from ponder.verify.gym_entries import GymEntryError
 
@@ -102,12 +103,14 @@ def test_positions_outside_are_refused() -> None:
 
 def test_mixture_follows_the_weights_and_the_seed() -> None:
     sources = [ListSource(name, [Problem(name, name, "1")] * 200_000) for name in "abc"]
-    mixture = Mixture(sources, [1.0, 2.0, 5.0], 3)
-    drawn = [mixture[i * LANE].id for i in range(3000)]
+    mixture = MixedTrain(sources, [1.0, 2.0, 5.0], 3, 3000)
+    drawn = [mixture[i].id for i in range(3000)]
     share = {name: count / 3000 for name, count in Counter(drawn).items()}
     assert abs(share["a"] - 1 / 8) < 0.03
     assert abs(share["b"] - 2 / 8) < 0.03
     assert abs(share["c"] - 5 / 8) < 0.03
-    assert drawn == [Mixture(sources, [2.0, 4.0, 10.0], 3)[i * LANE].id for i in range(3000)]
-    assert drawn != [Mixture(sources, [1.0, 2.0, 5.0], 4)[i * LANE].id for i in range(3000)]
+    heavier = MixedTrain(sources, [2.0, 4.0, 10.0], 3, 3000)
+    other = MixedTrain(sources, [1.0, 2.0, 5.0], 4, 3000)
+    assert drawn == [heavier[i].id for i in range(3000)]
+    assert drawn != [other[i].id for i in range(3000)]
     assert mixture.name == "a+b+c"

@@ -10,6 +10,11 @@ from pydantic import Field, model_validator
 from ponder.config.base import Config
 from ponder.errors import PonderError
 
+NamedProblems = Literal[
+    "gsm8k", "math", "math500", "aime25", "amc23", "svamp", "cmath", "aqua", "mmlu_stem",
+    "knights_knaves", "mbpp", "humaneval",
+]  # fmt: skip
+
 
 class ProblemsConfig(Config):
     """Where problems come from: one of ``task``, ``mixture``, ``path``, ``hub``, ``name``."""
@@ -19,12 +24,12 @@ class ProblemsConfig(Config):
     settings: dict[str, Any] = Field(default_factory=dict)
     """Settings passed to that task, e.g. {min_terms = 3}."""
     mixture: list[dict[str, Any]] | None = None
-    """Several reasoning-gym tasks: [{task = "gcd", weight = 1.0, settings = {}}, ...]."""
+    """Several sources: [{task = "gcd", weight = 2.0}, {name = "gsm8k"}, {path = "a.jsonl"}]."""
     path: Path | None = None
     """A .jsonl or .parquet file, or a local dataset folder."""
     hub: str | None = None
     """A Hugging Face dataset id (needs the extra ponder[hub])."""
-    name: Literal["gsm8k"] | None = None
+    name: NamedProblems | None = None
     """A named source that Ponder knows the fields and the answer format of."""
     hub_config: str | None = None
     """The configuration (subset) of a hub dataset."""
@@ -36,8 +41,10 @@ class ProblemsConfig(Config):
     """The field of a row that holds the question."""
     answer_field: str = "answer"
     """The field of a row that holds the reference answer."""
+    metadata_fields: dict[str, str] = Field(default_factory=dict)
+    """What else the verifier needs, and the field that holds it, e.g. {choices = "options"}."""
     verifier: str | None = None
-    """The verifier of these problems; without it the source's own ("exact" for files)."""
+    """A name or "module:function"; without it the source's own verifier ("exact" for files)."""
     size: int = Field(default=100_000, ge=1)
     """Number of training problems that a procedural task makes."""
 

@@ -1,8 +1,10 @@
-"""Rows of local files: .jsonl, .json (a list), .parquet, or a folder of them."""
+"""Rows of local files: .jsonl (or .jsonl.gz), .json (a list), .parquet, or a folder of them."""
 
 from __future__ import annotations
 
+import gzip
 import json
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,12 +15,12 @@ from ponder.problems.rows import Row
 _SPLITS = ("train", "test", "validation", "valid", "dev", "eval")
 
 
-def read_path(path: Path, split: str, field: str = "problems.split") -> Iterator[Row]:
-    """The rows of a file, or of the files of a split in a folder.
+def read_path(path: Path, split: str | None, field: str = "problems.split") -> Iterator[Row]:
+    """The rows of a file, or of the files of a split in a folder; None: of all its files.
 
-    In a folder, the files of split "test" are those named test.*, test-*, test_* or test/*; files
-    whose names say no split at all are the split "train". A single file is the split "train".
-    ``field`` is where in the config the split is named.
+    In a folder, the files of split "test" are those named test.*, test-*, test_*, *_test.* or
+    test/*; files whose names say no split at all are the split "train". A single file is the split
+    "train". ``field`` is where in the config the split is named.
 
     Raises:
         PonderError: nothing there, no such split, an unknown kind of file, a line that is no JSON.
@@ -29,7 +31,7 @@ def read_path(path: Path, split: str, field: str = "problems.split") -> Iterator
         return
     if not path.is_file():
         raise PonderError("problems.path", str(path), "there is no such file or folder")
-    if split != "train":
+    if split not in ("train", None):
         fix = f"{path.name} is a single file and has no splits; leave it out or give a folder"
         raise PonderError(field, split, fix)
     yield from read_file(path)
@@ -37,17 +39,23 @@ def read_path(path: Path, split: str, field: str = "problems.split") -> Iterator
 
 def read_file(path: Path) -> Iterator[Row]:
     """The rows of one file. PonderError as for ``read_path``."""
-    if path.suffix not in _READERS:
+    if _kind(path) not in _READERS:
         fix = f"use one of {', '.join(_READERS)}, or a folder of them"
         raise PonderError("problems.path", str(path), fix)
-    return _READERS[path.suffix](path)
+    return _READERS[_kind(path)](path)
 
 
-def _files_of_split(folder: Path, split: str, field: str) -> list[Path]:
-    files = sorted(file for file in folder.rglob("*") if file.suffix in _READERS)
+def _kind(path: Path) -> str:
+    return "".join(path.suffixes[-2:]) if path.suffix == ".gz" else path.suffix
+
+
+def _files_of_split(folder: Path, split: str | None, field: str) -> list[Path]:
+    files = sorted(file for file in folder.rglob("*") if _kind(file) in _READERS)
     if not files:
         fix = f"the folder has no {', '.join(_READERS)} files"
         raise PonderError("problems.path", str(folder), fix)
+    if split is None:
+        return files
     names = {file: _split_of(file.relative_to(folder)) for file in files}
     found = [file for file in files if names[file] == split]
     if not found:
@@ -57,15 +65,30 @@ def _files_of_split(folder: Path, split: str, field: str) -> list[Path]:
 
 
 def _split_of(file: Path) -> str:
-    for part in (file.stem, *(parent.name for parent in file.parents)):
-        word = part.lower().replace("_", "-").replace(".", "-").split("-")[0]
-        if word in _SPLITS:
-            return word
+    stem = file.name.removesuffix(_kind(file))
+    for part in (stem, *(parent.name for parent in file.parents)):
+        words = part.lower().replace("_", "-").replace(".", "-").split("-")
+        for word in (words[0], words[-1]):
+            if word in _SPLITS:
+                return word
     return "train"
 
 
 def _read_jsonl(path: Path) -> Iterator[Row]:
-    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+    yield from _lines(path, path.read_bytes())
+
+
+def _read_jsonl_gz(path: Path) -> Iterator[Row]:
+    try:
+        content = gzip.decompress(path.read_bytes())
+    except (OSError, EOFError, zlib.error) as error:
+        fix = f"this is not a readable .gz file ({error})"
+        raise PonderError("problems.path", str(path), fix) from error
+    yield from _lines(path, content)
+
+
+def _lines(path: Path, content: bytes) -> Iterator[Row]:
+    for number, line in enumerate(content.splitlines(), start=1):
         if line.strip():
             place = f"{path.name}:{number}"
             yield Row(place, _object(_json(line, place), place))
@@ -118,4 +141,5 @@ _READERS: dict[str, Callable[[Path], Iterator[Row]]] = {
     ".jsonl": _read_jsonl,
     ".json": _read_json,
     ".parquet": _read_parquet,
+    ".jsonl.gz": _read_jsonl_gz,
 }

@@ -63,6 +63,7 @@ class GymSource:
                 "settings": self.settings,
                 "seed": self.seed,
                 "index": index,
+                "source": self.name,
             },
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ def is_saved_dataset(path: Path) -> bool:
     return (path / "state.json").is_file() or (path / "dataset_dict.json").is_file()
 
 
-def read_saved(path: Path, split: str, field: str = "problems.split") -> Iterator[Row]:
-    """The rows of a saved dataset; one without splits is the split "train"."""
+def read_saved(path: Path, split: str | None, field: str = "problems.split") -> Iterator[Row]:
+    """The rows of a saved dataset, None: of all splits; one without is the split "train"."""
     datasets = _library("problems.path", path)
     loaded = datasets.load_from_disk(str(path))
     splits = loaded if isinstance(loaded, datasets.DatasetDict) else {"train": loaded}
+    if split is None:
+        return chain.from_iterable(_rows(splits[name], f"{path.name}/{name}") for name in splits)
     if split not in splits:
         raise PonderError(field, split, f"{path} has the splits {', '.join(splits)}")
     return _rows(splits[split], f"{path.name}/{split}")

@@ -1,18 +1,14 @@
-"""Problem sets of reasoning-gym tasks and of mixtures of them."""
+"""Problem sets of a reasoning-gym task."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
 
 from ponder.config.rl import ProblemsConfig
 from ponder.errors import PonderError
 from ponder.problems.audit import AuditReport, audit
 from ponder.problems.gym import GymSource
 from ponder.problems.problem_set import ProblemSet
-from ponder.problems.sources import HeldoutSide, Mixture, TrainSide
-from ponder.types import ProblemSource, Verdict
+from ponder.problems.sources import HeldoutSide, TrainSide
+from ponder.types import Verdict
 
 HELDOUT_SIZE = 10_000
 """Most held-out problems; they are made when asked for."""
@@ -21,65 +17,29 @@ HELDOUT_SEED = 20_250_122
 AUDIT_PROBLEMS = 8
 
 
-@dataclass(frozen=True, slots=True)
-class _Component:
-    """A task of a mixture, and where in the config it stands."""
-
-    task: str
-    settings: Mapping[str, Any]
-    weight: float
-    field: str
-
-    def source(self, seed: int, config: ProblemsConfig) -> GymSource:
-        verifier = config.verifier or "gym"
-        return GymSource(self.task, self.settings, seed, config.size, verifier, self.field)
-
-
 def procedural_problems(config: ProblemsConfig, seed: int) -> ProblemSet:
-    """Problems of ``config.task`` or ``config.mixture``; the fingerprint decides the side.
+    """Problems of ``config.task``; the fingerprint decides the side.
 
-    Raises PonderError for what is wrong with a task, its settings or its weight, and for a task
-    whose references mostly fail or whose scorer credits nonsense.
+    Raises PonderError for what is wrong with the task or its settings, and for a task whose
+    references mostly fail or whose scorer credits nonsense.
     """
-    components = _components(config)
-    audits = [_audited(part.source(seed, config), part.field) for part in components]
+    source = task_source(config, seed)
     return ProblemSet(
-        train=TrainSide(_endless(components, seed, config), config.size),
-        heldout=HeldoutSide(_endless(components, HELDOUT_SEED, config), HELDOUT_SIZE),
-        audits=audits,
+        train=TrainSide(source, config.size),
+        heldout=HeldoutSide(task_source(config, HELDOUT_SEED), HELDOUT_SIZE),
+        audits=[audited(source, "problems")],
     )
 
 
-def _endless(components: list[_Component], seed: int, config: ProblemsConfig) -> ProblemSource:
-    sources = [part.source(seed, config) for part in components]
-    if config.mixture is None:
-        return sources[0]
-    return Mixture(sources, [part.weight for part in components], seed)
+def task_source(config: ProblemsConfig, seed: int, field: str = "problems") -> GymSource:
+    """The endless source of ``config.task``; ``field`` is where in the config it stands."""
+    assert config.task is not None
+    verifier = config.verifier or "gym"
+    return GymSource(config.task, config.settings, seed, config.size, verifier, field)
 
 
-def _components(config: ProblemsConfig) -> list[_Component]:
-    if config.task is not None:
-        return [_Component(config.task, config.settings, 1.0, "problems")]
-    if not config.mixture:
-        raise PonderError("problems.mixture", config.mixture, "name at least one task")
-    return [_component(entry, f"problems.mixture[{i}]") for i, entry in enumerate(config.mixture)]
-
-
-def _component(entry: Mapping[str, Any], field: str) -> _Component:
-    if unknown := set(entry) - {"task", "weight", "settings"}:
-        raise PonderError(field, sorted(unknown), "an entry has only task, weight and settings")
-    task, settings, weight = entry.get("task"), entry.get("settings", {}), entry.get("weight", 1.0)
-    if not isinstance(task, str):
-        raise PonderError(f"{field}.task", task, 'name a task, e.g. "chain_sum"')
-    if not isinstance(settings, Mapping):
-        raise PonderError(f"{field}.settings", settings, "use a table, e.g. { min_terms = 3 }")
-    is_number = isinstance(weight, int | float) and not isinstance(weight, bool)
-    if not is_number or not 0 < weight < float("inf"):
-        raise PonderError(f"{field}.weight", weight, "use a number above 0")
-    return _Component(task, settings, float(weight), field)
-
-
-def _audited(source: GymSource, field: str) -> AuditReport:
+def audited(source: GymSource, field: str) -> AuditReport:
+    """A small audit. PonderError if the task cannot be trained on."""
     report = audit(source, AUDIT_PROBLEMS)
     counts = report.counts()
     lost = counts.get("reference", 0) + counts.get("generation", 0)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
@@ -23,12 +23,45 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class Item:
+    """What a row says. ``fault``: why it can be no problem, or ""."""
+
+    question: str
+    answer: str
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    fault: str = ""
+
+
+Reader = Callable[[Row], Item]
+"""Raises PonderError for a row without the fields that it looks for."""
+
+
+@dataclass(frozen=True, slots=True)
 class Fields:
-    """Which fields hold the question and the answer, and what precedes the answer in its field."""
+    """Reads rows by the names of their fields.
+
+    ``answer_after`` is what precedes the answer in its field; ``metadata`` has the names of further
+    fields by the key that the verifier knows them by.
+    """
 
     question: str
     answer: str
     answer_after: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    def __call__(self, row: Row) -> Item:
+        names = {"question_field": self.question, "answer_field": self.answer}
+        names |= {f"metadata_fields.{key}": name for key, name in self.metadata.items()}
+        for key, name in names.items():
+            if name not in row.fields:
+                there = ", ".join(sorted(row.fields)) or "no fields at all"
+                fix = f"{row.place} has no such field; it has {there}"
+                raise PonderError(f"problems.{key}", name, fix)
+        question, answer = row.fields[self.question], answer_text(row.fields[self.answer])
+        if self.answer_after:
+            answer = answer.rpartition(self.answer_after)[2] if self.answer_after in answer else ""
+        metadata = {key: row.fields[name] for key, name in self.metadata.items()}
+        return Item(question if isinstance(question, str) else "", answer.strip(), metadata)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +81,16 @@ class Rows:
     dropped: list[Dropped]
 
 
-def make_problems(rows: Iterable[Row], fields: Fields, verifier: str, name: str) -> Rows:
+UNVERIFIED = frozenset({"code"})
+"""Verifiers whose references take too long to verify whenever they are read: `ponder audit` does.
+
+A thousand programs would be a thousand runs in the sandbox before the first step."""
+
+
+def make_problems(rows: Iterable[Row], read: Reader, verifier: str, name: str) -> Rows:
     """Problems whose reference answers verify, without repeated questions.
+
+    The references of a verifier in UNVERIFIED are taken as they are.
 
     Raises:
         PonderError: a row lacks a field, there are no rows, or not one of them is usable.
@@ -57,16 +98,38 @@ def make_problems(rows: Iterable[Row], fields: Fields, verifier: str, name: str)
     made = Rows([], [])
     seen: set[str] = set()
     for row in rows:
-        question, answer = _read(row, fields)
-        problem = Problem(row.place, question, answer, verifier, {"source": name})
-        if reason := _fault(problem, seen):
-            made.dropped.append(Dropped(row.place, answer, reason))
+        item = read(row)
+        problem = _problem(row, item, verifier, name)
+        if reason := item.fault or _fault(problem, seen):
+            made.dropped.append(Dropped(row.place, item.answer, reason))
         else:
-            seen.add(fingerprint(question))
+            seen.add(fingerprint(item.question))
             made.problems.append(problem)
     if not made.problems:
         _raise_unusable(made.dropped, verifier, name)
     return made
+
+
+def every_problem(rows: Iterable[Row], read: Reader, verifier: str, name: str) -> Rows:
+    """A problem for every row, repeated or not, its reference unverified: what an audit takes.
+
+    Raises PonderError for a row that lacks a field, or if there is not a single row.
+    """
+    made = Rows([], [])
+    for row in rows:
+        item = read(row)
+        if item.fault:
+            made.dropped.append(Dropped(row.place, item.answer, item.fault))
+        else:
+            made.problems.append(_problem(row, item, verifier, name))
+    if not made.problems:
+        _raise_unusable(made.dropped, verifier, name)
+    return made
+
+
+def _problem(row: Row, item: Item, verifier: str, name: str) -> Problem:
+    metadata = {**item.metadata, "source": name}
+    return Problem(row.place, item.question, item.answer, verifier, metadata)
 
 
 def _fault(problem: Problem, seen: set[str]) -> str:
@@ -76,7 +139,7 @@ def _fault(problem: Problem, seen: set[str]) -> str:
         return "repeated question"
     if not problem.answer:
         return "no reference answer"
-    return reference_fault(problem)
+    return "" if problem.verifier in UNVERIFIED else reference_fault(problem)
 
 
 def _raise_unusable(dropped: list[Dropped], verifier: str, name: str) -> None:
@@ -88,18 +151,6 @@ def _raise_unusable(dropped: list[Dropped], verifier: str, name: str) -> None:
         f"{first.place}: {first.reason} (answer {first.answer[:80]!r})"
     )
     raise PonderError("problems", name, fix)
-
-
-def _read(row: Row, fields: Fields) -> tuple[str, str]:
-    for key, field in ((fields.question, "question_field"), (fields.answer, "answer_field")):
-        if key not in row.fields:
-            there = ", ".join(sorted(row.fields)) or "no fields at all"
-            fix = f"{row.place} has no such field; it has {there}"
-            raise PonderError(f"problems.{field}", key, fix)
-    question, answer = row.fields[fields.question], answer_text(row.fields[fields.answer])
-    if fields.answer_after:
-        answer = answer.rpartition(fields.answer_after)[2] if fields.answer_after in answer else ""
-    return question if isinstance(question, str) else "", answer.strip()
 
 
 def answer_text(value: object) -> str:

@@ -1,14 +1,11 @@
-"""Problem sources made of others: a list, a mixture, one side of an endless source."""
+"""Problem sources made of others: a list, one side of an endless source."""
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from itertools import accumulate
 
 from ponder.errors import PonderError
 from ponder.problems.fingerprint import fingerprint, is_heldout
-from ponder.seeds import derive_seed
 from ponder.types import Problem, ProblemSource
 from ponder.verify.gym_entries import GymEntryError
 from ponder.verify.verifiers import reference_fault
@@ -33,35 +30,20 @@ class ListSource:
         return self.problems[index]
 
 
-class Mixture:
-    """Each lane of indices comes from one of the sources, drawn by weight from (seed, lane)."""
-
-    def __init__(
-        self, sources: Sequence[ProblemSource], weights: Sequence[float], seed: int
-    ) -> None:
-        self.name = "+".join(source.name for source in sources)
-        self.sources = list(sources)
-        self.bounds = list(accumulate(weights))
-        self.seed = seed
-
-    def __len__(self) -> int:
-        return min(len(source) for source in self.sources)
-
-    def __getitem__(self, index: int) -> Problem:
-        draw = derive_seed(self.seed, "mixture", index // LANE) / 2**63 * self.bounds[-1]
-        return self.sources[bisect_right(self.bounds[:-1], draw)][index]
-
-
 class TrainSide:
     """``size`` problems of an endless source that are not held out and whose reference verifies.
 
     Problem k is the first such one in lane k, so any position costs the same and none is replayed.
+    ``excluded`` are fingerprints of questions that are held out elsewhere.
     """
 
-    def __init__(self, source: ProblemSource, size: int) -> None:
+    def __init__(
+        self, source: ProblemSource, size: int, excluded: frozenset[str] = frozenset()
+    ) -> None:
         self.name = source.name
         self.source = source
         self.size = size
+        self.excluded = excluded
 
     def __len__(self) -> int:
         return self.size
@@ -69,11 +51,16 @@ class TrainSide:
     def __getitem__(self, index: int) -> Problem:
         if not 0 <= index < self.size:
             raise IndexError(index)
-        problem, fault = first_in_lane(self.source, index, lambda q: not is_heldout(q))
+        problem, fault = first_in_lane(self.source, index, self._is_wanted)
         if problem is None:
             fix = f"no usable training problem among {LANE}: {fault}; choose other settings"
             raise PonderError("problems.task", self.name, fix)
         return problem
+
+    def _is_wanted(self, question: str) -> bool:
+        if is_heldout(question):
+            return False
+        return not self.excluded or fingerprint(question) not in self.excluded
 
 
 class HeldoutSide:

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from ponder.config.rl import ProblemsConfig
 from ponder.errors import PonderError
 from ponder.problems.files import read_path
 from ponder.problems.fingerprint import fingerprint, is_heldout
 from ponder.problems.hub import is_saved_dataset, read_hub, read_saved
+from ponder.problems.named import NAMED
 from ponder.problems.problem_set import ProblemSet
-from ponder.problems.rows import Fields, Row, Rows, make_problems
+from ponder.problems.rows import Fields, Reader, Row, Rows, every_problem, make_problems
 from ponder.problems.sources import ListSource
 from ponder.types import Problem
 from ponder.verify.verifiers import verifier_named
-
-GSM8K_HUB, GSM8K_CONFIG = "openai/gsm8k", "main"
-GSM8K_FIELDS = Fields("question", "answer", answer_after="####")
-"""GSM8K's answer field holds the worked solution; the answer follows "####" (2110.14168)."""
 
 
 def tabular_problems(config: ProblemsConfig) -> ProblemSet:
@@ -27,7 +25,7 @@ def tabular_problems(config: ProblemsConfig) -> ProblemSet:
     decides the side. Held-out problems come in the order of their fingerprints, so that the first
     n are a fair sample.
     """
-    heldout_split = _heldout_split(config)
+    heldout_split = heldout_split_of(config)
     train = _problems(config, config.split, "problems.split")
     if heldout_split is None:
         kept = [problem for problem in train.problems if not is_heldout(problem.question)]
@@ -49,6 +47,36 @@ def split_problems(config: ProblemsConfig) -> list[Problem]:
     return sorted(rows.problems, key=lambda problem: fingerprint(problem.question))
 
 
+def every_row(config: ProblemsConfig) -> Rows:
+    """Every row of the source, of both splits where there are two, with nothing verified."""
+    made = Rows([], [])
+    splits = [(config.split, "problems.split")]
+    if (heldout_split := heldout_split_of(config)) is not None:
+        splits.append((heldout_split, "problems.heldout_split"))
+    for split, field in splits:
+        verifier, read = _verifier(config), _reader(config)
+        part = every_problem(_rows(config, split, field), read, verifier, _name(config))
+        made.problems.extend(part.problems)
+        made.dropped.extend(part.dropped)
+    return made
+
+
+def is_benchmark(config: ProblemsConfig) -> bool:
+    """Whether this is a named source without training problems of its own, to be measured whole."""
+    return config.name is not None and NAMED[config.name].is_benchmark
+
+
+def heldout_split_of(config: ProblemsConfig) -> str | None:
+    """The split of the held-out problems; None: the fingerprint decides."""
+    split = config.heldout_split
+    is_file = config.path is not None and config.path.is_file()
+    if split is None and config.name is not None and not is_file:
+        split = NAMED[config.name].heldout_split
+    if split == config.split:
+        raise PonderError("problems.heldout_split", split, "must differ from problems.split")
+    return split
+
+
 def _problem_set(
     config: ProblemsConfig, train: list[Problem], heldout: Rows, num_overlapping: int
 ) -> ProblemSet:
@@ -65,37 +93,41 @@ def _problem_set(
     )
 
 
-def _heldout_split(config: ProblemsConfig) -> str | None:
-    split = config.heldout_split
-    if split is None and config.name == "gsm8k" and not (config.path and config.path.is_file()):
-        split = "test"
-    if split == config.split:
-        raise PonderError("problems.heldout_split", split, "must differ from problems.split")
-    return split
-
-
 def _problems(config: ProblemsConfig, split: str, field: str) -> Rows:
-    verifier = config.verifier or "exact"
+    verifier, read = _verifier(config), _reader(config)
+    return make_problems(_rows(config, split, field), read, verifier, _name(config))
+
+
+def _verifier(config: ProblemsConfig) -> str:
+    own = NAMED[config.name].verifier if config.name is not None else "exact"
+    verifier = config.verifier or own
     verifier_named(verifier)
     if verifier == "gym":
         raise PonderError("problems.verifier", verifier, 'only for reasoning-gym; use "exact"')
-    fields = GSM8K_FIELDS if config.name else Fields(config.question_field, config.answer_field)
-    return make_problems(_rows(config, split, field), fields, verifier, _name(config))
+    return verifier
+
+
+def _reader(config: ProblemsConfig) -> Reader:
+    if config.name is not None:
+        return NAMED[config.name].read
+    return Fields(config.question_field, config.answer_field, metadata=config.metadata_fields)
 
 
 def _rows(config: ProblemsConfig, split: str, field: str) -> Iterable[Row]:
     if config.path is not None:
-        return _local_rows(config, split, field)
+        is_whole = is_benchmark(config) and split == "train"
+        return _local_rows(config.path, None if is_whole else split, field)
     if config.name is not None:
-        return read_hub(GSM8K_HUB, config.hub_config or GSM8K_CONFIG, split, field)
+        source = NAMED[config.name]
+        hub_config, hub_split = source.on_the_hub(split)
+        return read_hub(source.hub, config.hub_config or hub_config, hub_split, field)
     return read_hub(config.hub or "", config.hub_config, split, field)
 
 
-def _local_rows(config: ProblemsConfig, split: str, field: str) -> Iterator[Row]:
-    assert config.path is not None
-    if is_saved_dataset(config.path):
-        return read_saved(config.path, split, field)
-    return read_path(config.path, split, field)
+def _local_rows(path: Path, split: str | None, field: str) -> Iterator[Row]:
+    if is_saved_dataset(path):
+        return read_saved(path, split, field)
+    return read_path(path, split, field)
 
 
 def _name(config: ProblemsConfig) -> str:
