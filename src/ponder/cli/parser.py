@@ -21,6 +21,13 @@ MODEL is a bundled model (base-tiny), a folder, a run folder (its last checkpoin
 SPEC is a reasoning-gym task, with settings if need be (chain_sum:min_terms=3,max_terms=4), a
 .jsonl or .parquet file, gsm8k (or gsm8k:path=FOLDER), or hub:ID."""
 
+_AUDIT = """\
+Verify every reference answer of a problem source against itself, and that nonsense earns nothing.
+
+DATASET is what `ponder eval --problems` takes: a named source (math500, or math500:path=FOLDER), a
+.jsonl or .parquet file (with a verifier: data.jsonl:verifier=math), hub:ID or a reasoning-gym task.
+Exit code 1 if anything failed."""
+
 _CHAT = """\
 Talk to a model. Each line is a question of its own; end with Ctrl-D. Reads a pipe, too:
     echo "Calculate 3 + 4 - 5." | ponder chat runs/zero-tiny-20260101-120000"""
@@ -54,6 +61,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_train(_command(commands, "train", "train a model as a recipe says", _TRAIN))
     _command(commands, "recipes", "list the recipes", "List the recipes that ship with Ponder.")
     _add_eval(_command(commands, "eval", "measure a model on problems", _EVAL))
+    _add_audit(_command(commands, "audit", "verify a data set's references", _AUDIT))
     _add_chat(_command(commands, "chat", "talk to a model", _CHAT))
     _add_judge(_command(commands, "judge", "put a program to its tests", _JUDGE))
     _add_grade(_command(commands, "grade", "judge the completions in a file", _GRADE))
@@ -91,6 +99,14 @@ def _add_eval(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--k", type=_count, default=4, help="samples per problem (default 4)")
     parser.add_argument("--num-problems", type=_count, default=128, metavar="N", help="default 128")
     _add_sampling(parser)
+    parser.add_argument("--json", type=Path, metavar="PATH", help="also write the result here")
+
+
+def _add_audit(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("dataset", metavar="DATASET")
+    parser.add_argument(
+        "--num", type=_count, metavar="N", help="first N problems (default: all; of a task 500)"
+    )
     parser.add_argument("--json", type=Path, metavar="PATH", help="also write the result here")
 
 

@@ -5,50 +5,51 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError
 
 from ponder.config.overrides import read_toml_value
 from ponder.config.recipes import read_config
-from ponder.config.rl import ProblemsConfig, RLConfig
+from ponder.config.rl import NamedProblems, ProblemsConfig, RLConfig
 from ponder.config.translate import translate
 from ponder.errors import PonderError
 from ponder.runlog.checkpoint import CheckpointStore
 from ponder.runlog.folder import RunFolder
 
-FILE_TYPES = (".jsonl", ".parquet")
+FILE_TYPES = (".jsonl", ".json", ".parquet", ".gz")
+_NAMES = get_args(NamedProblems)
 
 
-def parse_problems(spec: str) -> ProblemsConfig:
+def parse_problems(spec: str, option: str = "--problems") -> ProblemsConfig:
     """``chain_sum:min_terms=3,max_terms=4``, ``gsm8k``, ``hub:ID``, or a path; settings after ":".
 
     The settings of a task go to the task; those of the others are keys of ``[problems]``
-    (``data.jsonl:question_field=q``).
+    (``data.jsonl:question_field=q``, ``math500:path=FOLDER``). ``option`` is what errors call it.
 
     Raises:
         PonderError: settings that are not key=value, or a key that does not exist.
     """
-    table = _source_table(spec)
+    table = _source_table(spec, option)
     try:
         return ProblemsConfig.model_validate(table)
     except ValidationError as error:
-        raise translate(error, ProblemsConfig, lambda key: "--problems") from error
+        raise translate(error, ProblemsConfig, lambda key: option) from error
 
 
-def _source_table(spec: str) -> dict[str, Any]:
+def _source_table(spec: str, option: str) -> dict[str, Any]:
     if spec.startswith("hub:"):
-        head, settings = _split(spec.removeprefix("hub:"))
+        head, settings = _split(spec.removeprefix("hub:"), option)
         return {"hub": head} | settings
-    head, settings = _split(spec)
-    if head == "gsm8k":
+    head, settings = _split(spec, option)
+    if head in _NAMES:
         return {"name": head} | settings
     if Path(head).suffix in FILE_TYPES or Path(head).is_dir():
         return {"path": head} | settings
     return {"task": head, "settings": settings}
 
 
-def _split(spec: str) -> tuple[str, dict[str, Any]]:
+def _split(spec: str, option: str) -> tuple[str, dict[str, Any]]:
     head, _, text = spec.partition(":")
     if not text:
         return head, {}
@@ -57,7 +58,7 @@ def _split(spec: str) -> tuple[str, dict[str, Any]]:
     except tomllib.TOMLDecodeError:
         pairs = [pair.partition("=") for pair in text.split(",")]
     if not all(key and equals for key, equals, _ in pairs):
-        raise PonderError("--problems", spec, "write settings as NAME:key=value,key=value")
+        raise PonderError(option, spec, "write settings as NAME:key=value,key=value")
     return head, {key.strip(): read_toml_value(value) for key, _, value in pairs}
 
 

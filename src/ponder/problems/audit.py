@@ -21,7 +21,7 @@ _PROBES: dict[str, Callable[[Problem], str]] = {
 
 @dataclass(frozen=True, slots=True)
 class AuditFailure:
-    """A probe that was judged wrongly. ``probe`` is a key of the probes, or "generation"."""
+    """A probe that was judged wrongly. ``probe`` is one of the probes, "generation" or "reading"."""
 
     problem_id: str
     probe: str
@@ -53,26 +53,56 @@ class AuditReport:
         return [head, *(_line(failure) for failure in self.failures[:limit])]
 
 
-def audit(source: ProblemSource, n: int) -> AuditReport:
+JudgeAll = Callable[[list[tuple[Problem, str]]], list[Judgement]]
+"""The judgements of (problem, completion text) pairs, in their order."""
+
+_CHUNK = 64
+
+
+def judge_here(pairs: list[tuple[Problem, str]]) -> list[Judgement]:
+    """One after the other in this process; ``VerifierPool.judge_all`` is the other way."""
+    return [verify(problem, text) for problem, text in pairs]
+
+
+def audit(
+    source: ProblemSource,
+    n: int,
+    judge_all: JudgeAll = judge_here,
+    on_progress: Callable[[int], None] = lambda num_done: None,
+) -> AuditReport:
     """Probe the first ``n`` problems: the reference must be correct; the others must not be.
 
     Nonsense must not even raise inside the scorer (verdict ``error``): then a bad completion would
-    leave the loss instead of being punished.
+    leave the loss instead of being punished. ``on_progress`` is told how many are done.
     """
     failures: list[AuditFailure] = []
     num_problems = min(n, len(source))
-    for index in range(num_problems):
+    for start in range(0, num_problems, _CHUNK):
+        indices = range(start, min(start + _CHUNK, num_problems))
+        problems, failed = _made(source, indices)
+        failures += failed
+        probes = [(problem, probe) for problem in problems for probe in _PROBES]
+        judged = judge_all([(problem, _PROBES[probe](problem)) for problem, probe in probes])
+        failures += [
+            AuditFailure(problem.id, probe, judgement)
+            for (problem, probe), judgement in zip(probes, judged, strict=True)
+            if not _is_right(probe, judgement.verdict)
+        ]
+        on_progress(indices.stop)
+    return AuditReport(source.name, num_problems, tuple(failures))
+
+
+def _made(source: ProblemSource, indices: range) -> tuple[list[Problem], list[AuditFailure]]:
+    """The problems at these indices, and a failure for each that could not be made."""
+    problems: list[Problem] = []
+    failures: list[AuditFailure] = []
+    for index in indices:
         try:
-            problem = source[index]
+            problems.append(source[index])
         except GymEntryError as error:
             judgement = Judgement(Verdict.ERROR, None, str(error))
             failures.append(AuditFailure(f"{source.name} {index}", "generation", judgement))
-            continue
-        for probe, completion in _PROBES.items():
-            judgement = verify(problem, completion(problem))
-            if not _is_right(probe, judgement.verdict):
-                failures.append(AuditFailure(problem.id, probe, judgement))
-    return AuditReport(source.name, num_problems, tuple(failures))
+    return problems, failures
 
 
 def _is_right(probe: str, verdict: Verdict) -> bool:
