@@ -1,0 +1,109 @@
+"""Runs attacks and says of each whether it was beaten. Needs the standard library and ponder alone.
+
+``python -m tests.sandbox.attacks.runner`` prints a line of JSON for every attack: so the suite runs
+as another user, from a copy that this user may read.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+
+from tests.sandbox.attacks.attack import SECRET, SECRET_FILE, Attack
+from tests.sandbox.attacks.bombs import BOMBS
+from tests.sandbox.attacks.cheats import CHEATS
+from tests.sandbox.attacks.probes import PROBES
+from tests.sandbox.attacks.traces import Watch, descendants
+
+from ponder.sandbox.jobs import Limits, ScriptJob
+from ponder.sandbox.sandbox import Sandbox
+from ponder.types import Verdict
+from ponder.verify.code.judge import judge
+from ponder.verify.code.reader import read_tests
+
+ATTACKS: tuple[Attack, ...] = (*BOMBS, *PROBES, *CHEATS)
+
+
+@dataclass(frozen=True)
+class Report:
+    """How an attack went; ``fault`` is "" where it was beaten and left nothing."""
+
+    name: str
+    family: str
+    statuses: list[str]
+    seconds: float
+    fault: str
+
+
+def run_attack(attack: Attack, sandbox: Sandbox) -> Report:
+    """Put the attack to its tests, look for traces, and see that the next program runs as ever."""
+    zygotes = _zygotes(sandbox)
+    watch = Watch()
+    limits = Limits(wall_seconds=attack.seconds, memory_mb=attack.memory_mb)
+    tests = read_tests(attack.tests)
+    result = judge(attack.program, tests, limits, sandbox, attack.language)
+    statuses = [case.status for case in result.cases]
+    faults = [f"status {status}" for status in statuses if status not in attack.allowed]
+    if attack.is_beaten and result.verdict is Verdict.CORRECT:
+        faults.append("it has the reward")
+    if result.seconds > len(statuses) * (attack.seconds + 0.5) and attack.language == "python":
+        faults.append(f"it held the sandbox for {result.seconds:.1f} s")
+    if any(faults) and attack.language == "python":
+        faults.append(_said(attack, sandbox, limits))
+    faults += watch.new_traces(zygotes | _zygotes(sandbox))
+    if not _is_healthy(sandbox):
+        faults.append("the next program failed")
+    return Report(attack.name, attack.family, statuses, result.seconds, "; ".join(faults))
+
+
+def _said(attack: Attack, sandbox: Sandbox, limits: Limits) -> str:
+    outcome = sandbox.run(ScriptJob(attack.program), limits)
+    return f"{outcome.status}: {outcome.stdout[-200:]!r} {outcome.stderr[-300:]!r}"
+
+
+def _zygotes(sandbox: Sandbox) -> set[int]:
+    """The processes of an idle sandbox, started if need be."""
+    _is_healthy(sandbox)
+    return descendants(os.getpid())
+
+
+def _is_healthy(sandbox: Sandbox) -> bool:
+    outcome = sandbox.run(ScriptJob("import json\nprint(len(input()), json.dumps([1]))", b"abc"))
+    return outcome.status == "finished" and outcome.stdout == b"3 [1]\n"
+
+
+@contextmanager
+def secret_file() -> Iterator[None]:
+    """Tests on the disk that everybody may read, for attacks to look for."""
+    with open(SECRET_FILE, "w", encoding="utf-8") as file:
+        json.dump({"expected": SECRET}, file)
+    os.chmod(SECRET_FILE, 0o644)
+    try:
+        yield
+    finally:
+        os.remove(SECRET_FILE)
+
+
+def can_run(attack: Attack) -> bool:
+    """Whether this machine has what the attack needs (a C++ compiler)."""
+    return attack.language == "python" or shutil.which("g++") is not None
+
+
+def main() -> int:
+    """Run all, print JSON lines; the exit code says whether every attack was beaten."""
+    is_right = True
+    with secret_file(), Sandbox(num_parallel=1) as sandbox:
+        for attack in filter(can_run, ATTACKS):
+            report = run_attack(attack, sandbox)
+            is_right = is_right and not report.fault
+            print(json.dumps(asdict(report)), flush=True)
+    return 0 if is_right else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
