@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import random
 import socket
 import threading
 import time
@@ -103,7 +104,7 @@ class _Attack:
         b"cponder.verify.verifiers\nverify\n(tR.",
         b"\x80\x05garbage",
         b"",
-        os.urandom(50),
+        random.Random(1).randbytes(50),
         pickle.dumps([1, 2, 3])[:-3],
     ],
 )

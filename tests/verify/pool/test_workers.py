@@ -6,6 +6,7 @@ import contextlib
 import os
 import random
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -124,6 +125,35 @@ def test_a_module_that_cannot_be_imported(shared: WorkerPool) -> None:
     answer = shared.submit("no.such.module:f").result(timeout=30)
     assert isinstance(answer, Failed)
     assert (answer.kind, "ModuleNotFoundError" in answer.detail) == ("exception", True)
+
+
+def test_a_module_that_hangs_ends_and_does_not_come_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fresh worker imports what its predecessors had, but never what killed one."""
+    (tmp_path / "hangs.py").write_text("import time; time.sleep(60)\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with WorkerPool(1, start_seconds=1.0) as pool:
+        assert ask(pool, "double", 2) == Done(4)
+        answer = pool.submit("hangs:f").result(timeout=30)
+        assert isinstance(answer, Failed)
+        assert (answer.kind, "imports" in answer.detail) == ("timeout", True)
+        assert ask(pool, "double", 2) == Done(4)
+        assert pool.known_modules == (JOBS,)
+
+
+def test_no_worker_to_be_had_is_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    with WorkerPool(1) as pool:
+        monkeypatch.setattr(sys, "executable", "/no/such/python")
+        answer = ask(pool, "double", 2)
+        assert isinstance(answer, Failed)
+        assert (answer.kind, "No such file" in answer.detail) == ("crash", True)
+        monkeypatch.setattr(sys, "executable", "/bin/false")
+        answer = ask(pool, "double", 2)
+        assert isinstance(answer, Failed)
+        assert (answer.kind, "exit code 1), 3 times" in answer.detail) == ("crash", True)
+        monkeypatch.undo()
+        assert ask(pool, "double", 2) == Done(4)
 
 
 @pytest.mark.parametrize("function", ["double", "__main__:double", ":f", "os:", "os:a.b", ""])

@@ -28,9 +28,6 @@ from ponder.verify.pool.channel import (
     python_path,
 )
 
-START_SECONDS = 60.0
-"""How long a worker may take to start and to import before its work starts."""
-
 _REAP_SECONDS = 5.0
 _ENVIRONMENT = {
     # one core a worker; and the same order of sets, so the same verdict, in every worker
@@ -50,9 +47,15 @@ class Lost:
 
 
 class WorkerProcess:
-    """Belongs to the thread that made it: the kernel kills it when that thread ends."""
+    """Belongs to the thread that made it: the kernel kills it when that thread ends.
 
-    def __init__(self, memory_mb: int) -> None:
+    Args:
+        memory_mb: see ``MemoryLimit``.
+        start_seconds: the most between a request and the start of its work (process, imports).
+    """
+
+    def __init__(self, memory_mb: int, start_seconds: float) -> None:
+        self._start_seconds = start_seconds
         ours, theirs = socket.socketpair()
         self._channel = Channel(ours, MAX_ANSWER_BYTES)
         code = (
@@ -85,11 +88,11 @@ class WorkerProcess:
     def call(self, request: Request) -> Answer | Lost:
         """Send, wait for the start, then for the answer until the deadline; kill past that."""
         try:
-            self._channel.send(pickle.dumps(request), START_SECONDS)
-            frame = self._channel.receive(time.monotonic() + START_SECONDS)
+            self._channel.send(pickle.dumps(request), self._start_seconds)
+            frame = self._channel.receive(time.monotonic() + self._start_seconds)
         except TimeoutError:
             self.kill()
-            return Failed("timeout", f"not ready after {START_SECONDS:g} s of imports")
+            return Failed("timeout", f"not ready after {self._start_seconds:g} s of imports")
         except ClosedError:
             return self._lost("before it started")
         return self._finish(request) if frame == STARTED else self._read(frame)
@@ -97,7 +100,7 @@ class WorkerProcess:
     def prepare(self, request: Request) -> None:
         """Have modules imported, without waiting. A worker that cannot is found out later."""
         with contextlib.suppress(ClosedError):
-            self._channel.send(pickle.dumps(request), START_SECONDS)
+            self._channel.send(pickle.dumps(request), self._start_seconds)
 
     def _finish(self, request: Request) -> Answer | Lost:
         began = time.monotonic()

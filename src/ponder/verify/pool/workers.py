@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from ponder.errors import PonderError
-from ponder.verify.pool.answers import Answer, Failed
+from ponder.verify.pool.answers import Answer, Done, Failed
 from ponder.verify.pool.call import Request, describe, module_of
 from ponder.verify.pool.process import Lost, WorkerProcess
 
@@ -43,6 +43,7 @@ class WorkerPool:
             the start of a process nor imports count.
         memory_mb: what a call may take on top of what its worker has when idle.
         max_waiting: the most calls that wait for a worker; ``submit`` blocks beyond it.
+        start_seconds: what the start of a process and imports may take, which no deadline counts.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class WorkerPool:
         deadline_seconds: float = 2.0,
         memory_mb: int = 1024,
         max_waiting: int = 1024,
+        start_seconds: float = 60.0,
     ) -> None:
         for name, value in (("num_workers", num_workers), ("memory_mb", memory_mb)):
             if value < 1:
@@ -61,6 +63,7 @@ class WorkerPool:
         self.deadline_seconds = deadline_seconds
         self.memory_mb = memory_mb
         self.max_waiting = max_waiting
+        self.start_seconds = start_seconds
         self._reset()
         _POOLS.add(self)
 
@@ -116,7 +119,6 @@ class WorkerPool:
             if self._is_closed:
                 raise RuntimeError("the pool is closed")
             self._waiting.append(item)
-            self._modules.update(dict.fromkeys(item.request.modules))
             if len(self._waiting) > self._num_idle and len(self._slots) < self.num_workers:
                 self._slots.append(_Slot(self))
             self._work.notify()
@@ -142,6 +144,12 @@ class WorkerPool:
         """What a fresh worker imports before it is needed."""
         with self._lock:
             return tuple(self._modules)
+
+    def remember(self, modules: Sequence[str]) -> None:
+        """These were imported and did no harm."""
+        if not self._modules.keys() >= set(modules):
+            with self._lock:
+                self._modules.update(dict.fromkeys(modules))
 
     def worker_pids(self) -> list[int]:
         """The processes there are now."""
@@ -209,6 +217,8 @@ class _Slot:
                 answer = worker.call(request)
                 if self._pool.is_closed and not worker.is_usable:
                     return _CLOSED
+                if isinstance(answer, Done):
+                    self._pool.remember(request.modules)
                 if not isinstance(answer, Lost):
                     return answer
                 lost = answer
@@ -219,7 +229,7 @@ class _Slot:
     def _usable_worker(self) -> WorkerProcess:
         if self.worker is None or not self.worker.is_usable:
             self._drop_worker()
-            self.worker = WorkerProcess(self._pool.memory_mb)
+            self.worker = WorkerProcess(self._pool.memory_mb, self._pool.start_seconds)
             if self._pool.is_closed:  # close() may have looked before it was there
                 self.worker.kill()
         return self.worker
@@ -230,8 +240,8 @@ class _Slot:
             return
         try:
             self._usable_worker().prepare(Request(None, self._pool.known_modules, b"", 0.0))
-        except OSError:
-            self.worker = None  # the next item tries again, and says why it cannot
+        except Exception:  # noqa: BLE001 - the thread lives on
+            self._drop_worker()  # the next item tries again, and says why it cannot
 
     def _drop_worker(self) -> None:
         worker, self.worker = self.worker, None
