@@ -7,17 +7,17 @@ import select
 import signal
 import socket
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from ponder.sandbox.inside.request import FAILED, STARTED, Ended
 from ponder.sandbox.jobs import Limits, Outcome, Status
 
 _CHUNK = 1 << 16
-_START_SECONDS = 10.0  # for a fork; more means that the zygote hangs
 _END_SECONDS = 5.0  # from SIGKILL to the end of a process
 
 
-class ZygoteGone(Exception):
+class ZygoteGone(Exception):  # noqa: N818
     """The zygote ended, or does not answer, or could not set a run up."""
 
 
@@ -61,24 +61,40 @@ class Streams:
         return limits.output_bytes - both
 
 
-class Run:
-    """One run, watched from outside: ``Run(channel, streams, limits).outcome()``."""
+def hear(channel: socket.socket) -> tuple[bytes, int | None]:
+    """The next message of a zygote, with the descriptor of a new child if it is about one."""
+    try:
+        message, descriptors, _, _ = socket.recv_fds(channel, 1100, 1)
+    except OSError as error:
+        raise ZygoteGone(str(error)) from error
+    if not message:
+        raise ZygoteGone("the zygote ended")
+    if message.startswith(FAILED):
+        raise ZygoteGone(message[len(FAILED) :].decode("utf-8", "replace"))
+    return message, descriptors[0] if message == STARTED else None
 
-    def __init__(self, channel: socket.socket, streams: Streams, limits: Limits) -> None:
+
+class Run:
+    """One run, watched from outside: ``Run(channel, process, streams, limits).outcome()``.
+
+    ``process`` is a descriptor of the process that got the job. After the run, ``next_process`` is
+    one of the process that waits for the next.
+    """
+
+    def __init__(
+        self, channel: socket.socket, process: int, streams: Streams, limits: Limits
+    ) -> None:
         self._channel, self._streams, self._limits = channel, streams, limits
-        self._process: int | None = None
+        self._process = process
+        self.next_process: int | None = None
         self._stopped: Status | None = None
         self._started = time.monotonic()
-        self._deadline = self._started + _START_SECONDS
+        self._deadline = self._started + self._limits.wall_seconds
         self._ended: Ended | None = None
 
     def outcome(self) -> Outcome:
         """Wait for the end; ZygoteGone if the zygote does not keep its part."""
-        try:
-            ended = self._wait()
-        finally:
-            if self._process is not None:
-                os.close(self._process)
+        ended = self._wait()
         return self._outcome(ended, time.monotonic() - self._started)
 
     def _wait(self) -> Ended:
@@ -102,23 +118,14 @@ class Run:
         return self._ended
 
     def _hear(self) -> None:
-        try:
-            message, descriptors, _, _ = socket.recv_fds(self._channel, 1100, 1)
-        except OSError as error:
-            raise ZygoteGone(str(error)) from error
-        if message == STARTED:
-            self._process = descriptors[0]
-            self._started = time.monotonic()
-            self._deadline = self._started + self._limits.wall_seconds
-        elif not message:
-            raise ZygoteGone("the zygote ended")
-        elif message.startswith(FAILED):
-            raise ZygoteGone(message[len(FAILED) :].decode("utf-8", "replace"))
+        message, process = hear(self._channel)
+        if process is not None:
+            self.next_process = process
         else:
             self._ended = Ended.unpack(message)
 
     def _late(self) -> None:
-        if self._process is None or self._stopped is not None:
+        if self._stopped is not None:
             raise ZygoteGone("the zygote does not answer")
         self._stop("timeout")
 
@@ -126,11 +133,8 @@ class Run:
         """SIGKILL, by a descriptor of the process: never another one that got its number."""
         self._stopped = status
         self._deadline = time.monotonic() + _END_SECONDS
-        if self._process is not None:
-            try:
-                signal.pidfd_send_signal(self._process, signal.SIGKILL)
-            except ProcessLookupError:
-                pass  # it ended by itself just now
+        with suppress(ProcessLookupError):  # it ended by itself just now
+            signal.pidfd_send_signal(self._process, signal.SIGKILL)
 
     def _drain(self) -> None:
         for end in self._streams.data:

@@ -8,7 +8,7 @@ from typing import Literal
 Status = Literal["finished", "timeout", "memory", "output", "crashed", "refused"]
 
 
-class SandboxLost(Exception):
+class SandboxLost(Exception):  # noqa: N818
     """The sandbox itself failed, twice, at a job: our fault, never the program's.
 
     A verifier turns it into the verdict ``error``.

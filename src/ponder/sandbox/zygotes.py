@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from ponder.errors import PonderError
-from ponder.sandbox.collect import Run, Streams, ZygoteGone
+from ponder.sandbox.collect import Run, Streams, ZygoteGone, hear
 from ponder.sandbox.files import Descriptors, sealed_file
 from ponder.sandbox.inside.request import CPP, FAILED, Request
 from ponder.sandbox.jobs import Limits, Outcome
@@ -52,6 +52,7 @@ class Zygote:
             "code": str(Path(__file__).parent),
         }
         self._channel = ours
+        self._spare: int | None = None
         with theirs:
             self._process = subprocess.Popen(
                 [interpreter(), FLAGS, "-c", _BOOT, json.dumps(told)],
@@ -97,12 +98,26 @@ class Zygote:
                 given.append(result_end)
             if parcel.tests is not None:
                 given.append(held.add(sealed_file(parcel.tests, "tests")))
+            process = held.add(self._waiting())
             try:
                 socket.send_fds(self._channel, [self._request(parcel, limits).pack()], given)
             except OSError as error:
                 raise ZygoteGone(str(error)) from error
             held.close(*given)
-            return Run(self._channel, Streams(out, err, result), limits).outcome()
+            run = Run(self._channel, process, Streams(out, err, result), limits)
+            try:
+                return run.outcome()
+            finally:
+                self._spare = run.next_process
+
+    def _waiting(self) -> int:
+        """A descriptor of the child that waits for the next job."""
+        process, self._spare = self._spare, None
+        if process is None:
+            _, process = hear(self._channel)
+        if process is None:
+            raise ZygoteGone("the zygote is out of step")
+        return process
 
     def _request(self, parcel: Parcel, limits: Limits) -> Request:
         return Request(
@@ -114,7 +129,7 @@ class Zygote:
 
     def close(self) -> None:
         """Hang up and wait: a zygote ends when its channel does. Kills it if it does not."""
-        self._channel.close()
+        self._hang_up()
         try:
             self._process.wait(timeout=2)
         except subprocess.TimeoutExpired:
@@ -123,5 +138,11 @@ class Zygote:
 
     def forget(self) -> None:
         """In a forked copy of our process: let go, the zygote is not ours to end."""
-        self._channel.close()
+        self._hang_up()
         self._process.returncode = 0
+
+    def _hang_up(self) -> None:
+        self._channel.close()
+        if self._spare is not None:
+            os.close(self._spare)
+            self._spare = None

@@ -27,9 +27,9 @@ def run(job: int, result: int | None, check: int | None) -> NoReturn:
     """Run the job that descriptor ``job`` holds, and leave the process."""
     told = json.loads(_read_all(job))
     os.close(job)
-    _open_streams()
     work = {"script": _script, "call": _call, "check": _check}[told.pop("kind")]
     code = 1
+    gc.enable()
     try:
         code = _guarded(lambda: work(told, result, check))
     except MemoryError:
@@ -96,7 +96,8 @@ def _call(told: dict[str, Any], result: int | None, check: int | None) -> None:
 
 def _check(told: dict[str, Any], result: int | None, check: int | None) -> None:
     """Tests after the program; their text and the nonce stay in the file until they are due."""
-    assert result is not None and check is not None
+    assert result is not None
+    assert check is not None
     namespace = _module("__main__")
     _exec(_compile(told["source"], PROGRAM, "exec"), namespace)
     (length,) = struct.unpack("=Q", _pread(check, 8, 0))
@@ -124,16 +125,25 @@ def _module(name: str) -> dict[str, Any]:
     return module.__dict__
 
 
-def _open_streams() -> None:
-    """Standard streams over the run's own descriptors; bytes that are no UTF-8 pass through."""
+def open_streams() -> None:
+    """Standard streams of the zygote's, which its children inherit with new files under them.
+
+    Bytes that are no UTF-8 pass through. The streams ask once whether they can seek, so there
+    must be by now what a run has: a file at 0, pipes at 1 and 2.
+    """
+    empty, (reading, writing) = os.memfd_create("stdin"), os.pipe()
+    for number, found in enumerate((empty, writing, writing)):
+        os.dup2(found, number)
+    for found in (empty, reading, writing):
+        os.close(found)
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         errors = "backslashreplace" if number == 2 else "surrogateescape"
-        stream = open(number, mode, encoding="utf-8", errors=errors, closefd=False)  # noqa: SIM115
+        lines = 1 if number == 2 else -1
+        stream = open(number, mode, lines, "utf-8", errors, closefd=False)  # noqa: SIM115
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
     sys.argv[:] = ["program.py"]
     sys.setrecursionlimit = _set_capped_recursion_limit
-    gc.enable()
 
 
 def _set_capped_recursion_limit(limit: int) -> None:

@@ -29,7 +29,7 @@ def prctl(option: int, *arguments: int) -> int:
     return _checked(int(_libc.prctl(option, *padded)), "prctl")
 
 
-def call(number: int, *arguments: int | bytes | None | ctypes.Array[ctypes.c_char_p]) -> int:
+def call(number: int, *arguments: int | bytes | ctypes.Array[ctypes.c_char_p] | None) -> int:
     """A system call by number; raises OSError where the kernel refuses."""
     words = [ctypes.c_long(a) if isinstance(a, int) else a for a in arguments]
     return _checked(int(_libc.syscall(ctypes.c_long(number), *words)), f"system call {number}")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import struct
 from dataclasses import astuple, dataclass
 
-SCRIPT, CALL, CHECK, CPP, COMPILE = range(5)
+SCRIPT, CALL, CHECK, CPP = range(4)
 
 _REQUEST = struct.Struct("=BQII")
 _ENDED = struct.Struct("=cidQ")
 REQUEST_BYTES = _REQUEST.size
-STARTED = b"S"  # with a descriptor of the new process
+STARTED = b"S"  # with a descriptor of the process that waits for the next request
+TAKEN = b"T"  # from that process to its zygote
 _ENDED_MARK = b"E"
 READY, FAILED = b"R", b"F"  # followed by text
 

@@ -29,16 +29,22 @@ eventfd2 recvfrom shutdown
 getpid gettid getppid getuid geteuid getgid getegid getpgrp getpgid getsid getgroups uname sysinfo
 times getrusage getrlimit setrlimit
 clock_gettime clock_getres clock_nanosleep nanosleep gettimeofday time getrandom
-futex set_robust_list get_robust_list set_tid_address rseq sched_yield sched_getaffinity membarrier
+close_range futex set_robust_list get_robust_list set_tid_address rseq sched_yield
+sched_getaffinity membarrier
 getcpu exit exit_group
-""".split()
+"""
+
+# What the zygote needs on top, and a program must not do.
+_ZYGOTE = """
+clone fork vfork wait4 kill pidfd_open sendmsg recvmsg prctl execveat openat open
+"""
 
 # What a compiler needs on top, under Landlock rules that let it write in one folder only.
 _TOOLS = """
 open openat fork vfork execve wait4 waitid unlink unlinkat rename renameat renameat2 mkdir mkdirat
 rmdir chmod fchmod fchmodat truncate ftruncate umask chdir fchdir utimensat creat pwrite64 fallocate
-mincore setpgid fsync statfs fstatfs prlimit64 sendfile copy_file_range
-""".split()
+mincore fsync statfs fstatfs prlimit64 sendfile copy_file_range
+"""
 
 # terminal attributes and size, close-on-exec, non-blocking, bytes waiting
 _IOCTLS = (0x5401, 0x5413, 0x5450, 0x5451, 0x5421, 0x541B)
@@ -54,19 +60,23 @@ _AT_EMPTY_PATH = 0x1000
 Test = tuple[int, bool, str, tuple[int, ...]]  # argument, its high word, kind of test, values
 
 
-def python_filter(pid: int) -> bytes:
-    """For a Python program in process ``pid``: no files to write, no processes, no sockets."""
-    return _start() + _signals_to(pid) + _confined() + _end()
+def zygote_filter() -> bytes:
+    """For the zygote, and so for all it forks: the list, and what it needs to fork and watch."""
+    return _start() + b"".join(_rule(name) for name in _ZYGOTE.split()) + _common() + _end()
 
 
-def binary_filter(pid: int, binary: int) -> bytes:
-    """For a compiled program: the same, and one exec, of descriptor ``binary`` by number.
+def program_filter(pid: int, binary: int | None = None) -> bytes:
+    """On top of the zygote's, in process ``pid``: what a program must not do of that list.
 
-    That descriptor closes as it is executed, and a program has no way to put another executable
-    under its number: it can write no file, and Landlock lets it execute none.
+    Both filters are asked, and the stricter answer counts; this one is short because the kernel
+    compiles it for every run. A compiled program may be executed, once, from descriptor
+    ``binary``: it closes as it is executed, and a program has no way to put another executable
+    under its number, for it can write no file, and Landlock lets it execute none.
     """
-    once = _rule("execveat", _one_of(0, binary), _one_of(4, _AT_EMPTY_PATH))
-    return _start() + _signals_to(pid) + once + _confined() + _end()
+    own = _rule("kill", _one_of(0, pid)) + _rule("tgkill", _one_of(0, pid))
+    if binary is not None:
+        own += _rule("execveat", _one_of(0, binary), _one_of(4, _AT_EMPTY_PATH))
+    return _start() + own + _denials()
 
 
 def compiler_filter() -> bytes:
@@ -75,46 +85,41 @@ def compiler_filter() -> bytes:
 
 
 @cache
-def _confined() -> bytes:
-    return b"".join(
-        [
-            _rule("openat", _no_bit(2, _WRITING)),
-            _rule("open", _no_bit(1, _WRITING)),
-            _rule("clone", _any_bit(0, _CLONE_THREAD), _no_bit(0, _NEW_NAMESPACE)),
-            _rule("prlimit64", _one_of(0, 0)),
-            _common(),
-        ]
-    )
+def _denials() -> bytes:
+    forbidden = set(_ZYGOTE.split()) - {"clone", "openat", "open"}
+    rules = [_rule(name, verdict=_ERRNO | _EPERM) for name in sorted(forbidden)]
+    rules += [
+        _rule("openat", _no_bit(2, _WRITING)),
+        _rule("open", _no_bit(1, _WRITING)),
+        _rule("clone", _any_bit(0, _CLONE_THREAD), _no_bit(0, _NEW_NAMESPACE)),
+    ]
+    return b"".join(rules) + _instruction(_RETURN, _ALLOW)
 
 
 @cache
 def _compiling() -> bytes:
-    tools = b"".join(_rule(name) for name in _TOOLS)
+    tools = b"".join(_rule(name) for name in _TOOLS.split())
     return _rule("clone", _no_bit(0, _NEW_NAMESPACE)) + tools + _common()
 
 
+@cache
 def _common() -> bytes:
     # sendto and socketpair: an event loop wakes itself by a pair. With no address there is no
     # way from it to any other socket.
     return b"".join(
         [
-            *(_rule(name) for name in _HARMLESS),
+            *(_rule(name) for name in _HARMLESS.split()),
             _rule("ioctl", _one_of(1, *_IOCTLS)),
             _rule("fcntl", _one_of(1, *_FCNTLS)),
             _rule("prctl", _one_of(0, _PR_SET_NAME, _PR_GET_NAME)),
+            _rule("prlimit64", _one_of(0, 0)),  # of this process; a hard limit stays a limit
             _rule("socketpair", _one_of(0, 1)),
             _rule("sendto", _one_of(4, 0), _one_of(4, 0, high=True)),
             # absent, not forbidden: libraries then fall back to calls that can be looked into
             _rule("clone3", verdict=_ERRNO | _ENOSYS),
             _rule("openat2", verdict=_ERRNO | _ENOSYS),
-            _rule("execve", verdict=_ERRNO | _EPERM),
         ]
     )
-
-
-def _signals_to(pid: int) -> bytes:
-    """Signals to the process itself (``abort``, ``raise_signal``), and to nobody else."""
-    return _rule("kill", _one_of(0, pid)) + _rule("tgkill", _one_of(0, pid))
 
 
 def _one_of(argument: int, *values: int, high: bool = False) -> Test:

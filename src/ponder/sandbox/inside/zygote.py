@@ -1,49 +1,61 @@
 """The zygote: a small Python that has given up its rights, and forks a child for every run.
 
-It reads requests (a few numbers and some descriptors) and never a program: source, input and
-tests are in files that only the child opens, so one run leaves nothing in memory for the next.
-It ends when the trusted side does.
+It never reads a program: source, input and tests are in files that only the child opens, so one
+run leaves nothing in memory for the next. A spare child is always forked ahead, confined and
+waiting, so that a run need not wait for its fork. The zygote ends when the trusted side does.
 """
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import json
 import os
+import resource
 import select
 import signal
 import socket
 import sys
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NoReturn
 
-from . import child, kernel, landlock, stdlib
-from .request import FAILED, READY, REQUEST_BYTES, STARTED, Ended, Request
+from . import child, harness, kernel, landlock, seccomp, stdlib
+from .request import FAILED, READY, STARTED, TAKEN, Ended
 
-_MAX_DESCRIPTORS = 8
 _LOOK_UP_MS = 1000  # how often to look whether the parent is still there
+_NUM_FILES = 64
+_STACK_BYTES = 64 << 20
 
 
 def main(told: dict[str, Any]) -> None:
     """Prepare, say ready (or what failed), and serve until the other side is gone."""
-    channel = socket.socket(fileno=told["channel"])
+    channel = socket.socket(
+        fileno=fcntl.fcntl(told["channel"], fcntl.F_DUPFD_CLOEXEC, child.FIRST_KEPT)
+    )
+    os.close(told["channel"])
     try:
-        cell, has_namespaces = _prepare(told["user"])
+        has_namespaces, interpreter_bytes = _prepare(told["user"])
+        cell = child.Cell(os.getpid(), channel, interpreter_bytes)
+        _confine()
     except Exception as error:  # noqa: BLE001  (told to the parent, which raises it)
         channel.send(FAILED + repr(error).encode())
         return
     channel.send(READY + json.dumps({"namespaces": has_namespaces}).encode())
-    _serve(channel, cell, told["parent"])
+    Zygote(channel, cell, told["parent"]).serve()
 
 
-def _prepare(user: int | None) -> tuple[child.Cell, bool]:
+def _prepare(user: int | None) -> tuple[bool, int]:
+    """Load what programs use, and change the user.
+
+    Whether namespaces of our own could be had, and the address space that is taken by now.
+    """
     stdlib.preload()
     sys.modules["site"].setquit()  # exit() and quit(), which programs call
-    ruleset = landlock.ruleset(
+    harness.open_streams()
+    rules = landlock.ruleset(
         [(path, landlock.READ_FILE | landlock.READ_DIR) for path in stdlib.readable_entries()]
     )
     stdlib.enter()
-    with open("/proc/self/statm", encoding="ascii") as file:
-        pages = int(file.read().split()[0])
     has_namespaces = _leave_namespaces(user)
     if user is not None:
         os.setgroups([])
@@ -51,14 +63,10 @@ def _prepare(user: int | None) -> tuple[child.Cell, bool]:
         os.setresuid(user, user, user)
     kernel.drop_capabilities()
     kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
-    kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
-    kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_DFL)
-    gc.collect()
-    gc.freeze()  # children share these pages: a collection must not write to them
-    gc.disable()
-    return child.Cell(os.getpid(), ruleset, pages * os.sysconf("SC_PAGE_SIZE")), has_namespaces
+    taken = _address_space()
+    landlock.restrict(rules)
+    os.close(rules)
+    return has_namespaces, taken
 
 
 def _leave_namespaces(user: int | None) -> bool:
@@ -78,60 +86,98 @@ def _leave_namespaces(user: int | None) -> bool:
     return True
 
 
-def _serve(channel: socket.socket, cell: child.Cell, parent: int) -> None:
-    poller = select.poll()
-    poller.register(channel, select.POLLIN)
-    while True:
-        if not poller.poll(_LOOK_UP_MS):
-            if os.getppid() != parent:
-                return
-            continue
-        data, descriptors, _, _ = socket.recv_fds(channel, REQUEST_BYTES, _MAX_DESCRIPTORS)
-        if not data:
-            return
-        trouble, trouble_end = os.pipe()
+def _confine() -> None:
+    """Limits and the filter that every run shares; from here on nothing can be opened."""
+    for which, value in (
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_NOFILE, _NUM_FILES),
+        (resource.RLIMIT_STACK, _STACK_BYTES),
+    ):
+        child.limit(which, value)
+    kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+    kernel.install_filter(seccomp.zygote_filter())
+    seccomp.program_filter(os.getpid())  # computed here, once; children change one number
+    gc.collect()
+    gc.freeze()  # children share these pages: a collection must not write to them
+    gc.disable()
+
+
+@dataclass(frozen=True, slots=True)
+class _Child:
+    pid: int
+    process: int  # a descriptor of the process, readable when it has ended
+    report: int  # what it says before its program runs
+
+
+class Zygote:
+    """Forks ahead, watches, reports."""
+
+    def __init__(self, channel: socket.socket, cell: child.Cell, parent: int) -> None:
+        self._channel, self._cell, self._parent = channel, cell, parent
+
+    def serve(self) -> NoReturn:
+        """Fork, and when that child has a job fork the next, and tell how the first one ends."""
+        current = self._fork()
+        while True:
+            self._wait(current.report, current)
+            taken = os.read(current.report, len(TAKEN))
+            if taken != TAKEN:
+                self._leave(current)
+            spare = self._fork()
+            self._wait(current.process, current, spare)
+            self._tell_end(current)
+            current = spare
+
+    def _fork(self) -> _Child:
+        report, report_end = os.pipe()
+        kept = fcntl.fcntl(report, fcntl.F_DUPFD_CLOEXEC, child.FIRST_KEPT)
+        kept_end = fcntl.fcntl(report_end, fcntl.F_DUPFD_CLOEXEC, child.FIRST_KEPT)
+        os.close(report)
+        os.close(report_end)
         pid = os.fork()
         if pid == 0:
-            child.run(Request.unpack(data), [*descriptors, trouble_end], cell)
-        for descriptor in (*descriptors, trouble_end):
-            os.close(descriptor)
-        ended = _watch(channel, pid, parent)
-        said = os.read(trouble, 1000)  # only our own code held the other end
-        os.close(trouble)
-        channel.send(FAILED + said if said else ended.pack())
+            child.run(self._cell, kept_end)
+        os.close(kept_end)
+        low = os.pidfd_open(pid)
+        process = fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, child.FIRST_KEPT)
+        os.close(low)
+        socket.send_fds(self._channel, [STARTED], [process])
+        return _Child(pid, process, kept)
 
-
-def _watch(channel: socket.socket, pid: int, parent: int) -> Ended:
-    """Tell the other side of the child's start and end; end it if that side is gone."""
-    process = os.pidfd_open(pid)
-    try:
-        socket.send_fds(channel, [STARTED], [process])
+    def _wait(self, descriptor: int, *children: _Child) -> None:
+        """Until a descriptor is readable; leave if the other side is gone before that."""
         poller = select.poll()
-        poller.register(process, select.POLLIN)
-        poller.register(channel, select.POLLIN)
+        poller.register(descriptor, select.POLLIN)
+        poller.register(self._channel, 0)  # a hang-up only: what is sent is for a child to read
         while True:
             events = poller.poll(_LOOK_UP_MS)
-            if any(descriptor == process for descriptor, _ in events):
-                break
-            if events or os.getppid() != parent:  # nothing is sent during a run: it hung up
-                os.kill(pid, signal.SIGKILL)
-                sys.exit()
-    finally:
-        os.close(process)
-    _, status, usage = os.wait4(pid, 0)
-    _reap_the_rest(pid)
-    return Ended(status, usage.ru_utime + usage.ru_stime, usage.ru_maxrss)
+            if any(found == descriptor for found, _ in events):
+                return
+            if events or os.getppid() != self._parent:
+                self._leave(*children)
+
+    def _tell_end(self, ended: _Child) -> None:
+        _, status, usage = os.wait4(ended.pid, 0)
+        trouble = os.read(ended.report, 1000)
+        os.close(ended.report)
+        os.close(ended.process)
+        seconds = usage.ru_utime + usage.ru_stime
+        message = Ended(status, seconds, usage.ru_maxrss).pack()
+        self._channel.send(FAILED + trouble if trouble else message)
+
+    def _leave(self, *children: _Child) -> NoReturn:
+        for left in children:
+            os.kill(left.pid, signal.SIGKILL)
+            os.waitpid(left.pid, 0)
+        os._exit(0)
 
 
-def _reap_the_rest(group: int) -> None:
-    """Kill what a compiler may have left of its process group, and wait for it."""
-    while True:
-        try:
-            if os.waitpid(-1, os.WNOHANG)[0] == 0:
-                os.killpg(group, signal.SIGKILL)
-                os.waitpid(-1, 0)
-        except (ChildProcessError, ProcessLookupError):
-            return
+def _address_space() -> int:
+    with open("/proc/self/statm", encoding="ascii") as file:
+        return int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _write(path: str, text: str) -> None:
