@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from ponder.errors import PonderError
 from ponder.text.parsing import has_box, last_boxed, parse_completion
-from ponder.verify.numbers import parse_number, same_number
+from ponder.verify.math.compare import same
+from ponder.verify.math.read import read
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +46,7 @@ def extract_answer(text: str) -> Extracted:
 def _agree(first: str, second: str) -> bool:
     if first.split() == second.split():
         return True
-    one, other = parse_number(first), parse_number(second)
-    return one is not None and other is not None and same_number(one, other)
+    return same(read(first), read(second)) is True
 
 
 _HASHES = re.compile(r"^[ \t]*####(?!#)(.*)", re.MULTILINE)

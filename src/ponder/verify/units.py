@@ -6,7 +6,7 @@ import re
 
 _SHORT = {
     "m", "g", "s", "h", "l", "L", "km", "cm", "mm", "kg", "mg", "ml", "mL", "ft", "in", "yd", "mi",
-    "lb", "oz", "hr", "kW", "Hz",
+    "lb", "oz", "hr", "kW", "Hz", "sq",
 }  # fmt: skip
 """Words of one or two letters that are units; any other ("x", "or", "k", "pi") is not."""
 
@@ -38,6 +38,16 @@ _ALIASES = {
     "hour": "h", "hr": "h", "minute": "min", "second": "s", "sec": "s", "ounce": "oz",
     "km/hour": "km/h",
 }  # fmt: skip
+_CHINESE = {
+    "元": "yuan", "块": "yuan", "块钱": "yuan", "角": "jiao", "分钱": "fen", "美元": "dollar",
+    "米": "m", "厘米": "cm", "毫米": "mm", "分米": "dm", "千米": "km", "公里": "km",
+    "克": "g", "千克": "kg", "公斤": "kg", "吨": "ton", "升": "l", "毫升": "ml",
+    "小时": "h", "分钟": "min", "秒": "s", "秒钟": "s", "天": "day", "日": "day", "年": "year",
+    "度": "degree", "平方米": "m^2", "平方厘米": "cm^2", "平方分米": "dm^2", "平方千米": "km^2",
+    "立方米": "m^3", "立方厘米": "cm^3", "千米/时": "km/h", "千米/小时": "km/h", "米/秒": "m/s",
+    "岁": "岁", "平方单位": "square unit",
+} | dict.fromkeys("个只本人名位条件张支枝把辆台次种页朵棵颗头匹双对套盒箱袋瓶", "")  # fmt: skip
+"""Units of length, time, money and so on; what is only counted (个, 只, 本) is no unit at all."""
 _UNIT = re.compile(
     r"[A-Za-z]+(?:(?:\.?\s+|\s*[/-]\s*)[A-Za-z]+){0,4}\.?(?:\s?(?:\^\s*(?:\{\s*)?[23](?:\s*\})?|[²³]))?"
 )
@@ -54,6 +64,8 @@ def normal_unit(text: str, is_attached: bool) -> str | None:
     unit = text.strip()
     if not unit or unit in _ALIASES:
         return _ALIASES.get(unit, "")
+    if unit in _CHINESE:
+        return _CHINESE[unit]
     if not _UNIT.fullmatch(unit) or (is_attached and unit not in _ATTACHED):
         return None
     words = _WORD.findall(unit)
@@ -70,5 +82,6 @@ def normal_unit(text: str, is_attached: bool) -> str | None:
 
 def _singular(words: str) -> str:
     lower = " ".join(words.split()).rstrip(".").lower()
+    lower = re.sub(r"^sq\.? ", "square ", lower)
     singular = lower[:-1] if lower.endswith("s") and len(lower) > 2 else lower
     return _ALIASES.get(singular, singular)

@@ -15,7 +15,7 @@ from math import gcd, isqrt
 MAX_TERMS = 200
 MAX_EXPONENT = 400
 MAX_BITS = 20_000
-MAX_WORK = 20_000
+MAX_WORK = 10_000
 MAX_RADICAND = 10**10
 
 Atoms = tuple[tuple[str, int], ...]
@@ -87,9 +87,7 @@ def add(first: Ratio, second: Ratio, work: Work, sign: int = 1) -> Ratio:
 
 
 def multiply(first: Ratio, second: Ratio, work: Work) -> Ratio:
-    return Ratio(
-        _product(first.top, second.top, work), _product(first.bottom, second.bottom, work)
-    )
+    return Ratio(_product(first.top, second.top, work), _product(first.bottom, second.bottom, work))
 
 
 def divide(first: Ratio, second: Ratio, work: Work) -> Ratio:
@@ -103,6 +101,9 @@ def divide(first: Ratio, second: Ratio, work: Work) -> Ratio:
 
 
 def power(base: Ratio, exponent: int, work: Work) -> Ratio:
+    plain = base.rational()
+    if plain is not None and plain and abs(exponent) * _bits(plain) <= MAX_BITS:
+        return number(plain**exponent)
     if abs(exponent) > MAX_EXPONENT:
         raise TooHardError("a large exponent")
     if exponent < 0:
@@ -228,10 +229,14 @@ def _product(
 
 
 def _cost(value: Fraction) -> int:
-    bits = value.numerator.bit_length() + value.denominator.bit_length()
+    bits = _bits(value)
     if bits > MAX_BITS:
         raise TooHardError("too many digits")
     return 1 + bits // 256
+
+
+def _bits(value: Fraction) -> int:
+    return value.numerator.bit_length() + value.denominator.bit_length()
 
 
 def _times(first: Monomial, second: Monomial) -> tuple[Monomial, int]:

@@ -52,6 +52,8 @@ def same(gold: Value, answer: Value, oracle: Oracle = cannot_tell) -> bool | Non
     if isinstance(gold, Named) or isinstance(answer, Named):
         return _same_named(gold, answer, oracle)
     gold, answer = _plain_set(gold), _plain_set(answer)
+    if isinstance(gold, Row) and isinstance(answer, Listing):
+        answer = _coordinates(answer)
     if isinstance(gold, Scalar) and isinstance(answer, Scalar):
         return _same_scalar(gold, answer, oracle)
     if isinstance(gold, Interval | Union) or isinstance(answer, Interval | Union):
@@ -91,6 +93,15 @@ def _plain_set(value: Value) -> Value:
     return value
 
 
+def _coordinates(listing: Listing) -> Value:
+    """``x=2, y=3`` as ``(2, 3)``: only letters in the order of the alphabet."""
+    names = [item.name for item in listing.items if isinstance(item, Named)]
+    values = tuple(item.value for item in listing.items if isinstance(item, Named))
+    is_plain = len(names) == len(listing.items) and all(len(name) == 1 for name in names)
+    is_point = is_plain and not listing.is_set and names == sorted(set(names))
+    return Row("(", values, ")") if is_point else listing
+
+
 def _words(value: Value) -> str:
     if isinstance(value, Words):
         return value.key
@@ -107,9 +118,7 @@ def _every(results: Iterable[bool | None]) -> bool | None:
     return True if is_sure else None
 
 
-def _in_order(
-    gold: Sequence[Value], answer: Sequence[Value], oracle: Oracle
-) -> bool | None:
+def _in_order(gold: Sequence[Value], answer: Sequence[Value], oracle: Oracle) -> bool | None:
     if len(gold) != len(answer):
         return False
     return _every(same(one, other, oracle) for one, other in zip(gold, answer, strict=True))
@@ -175,9 +184,8 @@ def _same_equation(gold: Equation, answer: Equation, oracle: Oracle) -> bool | N
 
 
 def _same_scalar(gold: Scalar, answer: Scalar, oracle: Oracle) -> bool | None:
-    if gold.text.isalpha() and answer.text.isalpha():
-        if gold.text.casefold() == answer.text.casefold():
-            return True
+    if gold.text.isalpha() and gold.text.casefold() == answer.text.casefold():
+        return True
     if gold.unit != answer.unit and gold.unit and answer.unit:
         return False
     if gold.is_percent != answer.is_percent:
@@ -211,9 +219,10 @@ def _same_percent(gold: Scalar, answer: Scalar) -> bool:
 def _same_angle(gold: Scalar, answer: Scalar) -> bool | None:
     """Degrees on one side, a multiple of pi on the other; None if that is not so."""
     for one, other in ((gold, answer), (answer, gold)):
-        if one.unit == "degree" and not other.unit and other.value is not None:
-            if "pi" in other.value.atoms and (angle := degrees_in_radians(one)) is not None:
-                return _equal(angle, other.value)
+        is_radians = not other.unit and other.value is not None and "pi" in other.value.atoms
+        angle = degrees_in_radians(one) if is_radians else None
+        if angle is not None and other.value is not None:
+            return _equal(angle, other.value)
     return None
 
 

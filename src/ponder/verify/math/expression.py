@@ -33,12 +33,10 @@ _TOKEN = re.compile(
     re.DOTALL,
 )
 _SUBSCRIPT = re.compile(r"_\s*(?:\{\s*([A-Za-z0-9]{1,8})\s*\}|([A-Za-z0-9]))")
-_GREEK = frozenset(
-    rf"\{name}"
-    for name in """alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa
-    lambda mu nu xi rho sigma tau upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi
-    Sigma Phi Psi Omega ell""".split()
-)
+_GREEK_NAMES = """alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa
+lambda mu nu xi rho sigma tau upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Sigma
+Phi Psi Omega ell"""
+_GREEK = frozenset(rf"\{name}" for name in _GREEK_NAMES.split())
 _PAIRS = {"(": ")", "[": "]", "{": "}", r"\{": r"\}"}
 _ROOTS = {r"\sqrt", r"\frac", r"\binom", r"\overline", r"\bar", r"\dot"}
 
@@ -107,7 +105,7 @@ class _Reader:
         return multiply(number(-1), value, self.work) if negative else value
 
     def is_number(self, position: int) -> bool:
-        return position < len(self.tokens) and self.tokens[position][0] in "0123456789."
+        return position < len(self.tokens) and _is_literal(self.tokens[position])
 
     def starts_factor(self) -> bool:
         token = self.peek()
@@ -115,7 +113,7 @@ class _Reader:
             token in ("*", "/", "(", "[", "{", r"\pi")
             or token in _ROOTS
             or token[0].isalnum()
-            or token[0] == "."
+            or _is_literal(token)
             or token.split("_")[0] in _GREEK
         )
 
@@ -157,7 +155,7 @@ class _Reader:
         token = self.next()
         if not token:
             raise TooHardError("nothing where a value is needed")
-        if token[0] in "0123456789.":
+        if _is_literal(token):
             return self.literal(token, depth)
         if token in ("(", "[", "{"):
             value = self.sum(depth + 1)
@@ -195,8 +193,6 @@ class _Reader:
 
     def repeating(self, token: str) -> Fraction:
         self.next()
-        if self.peek() == "." and token.isdecimal():
-            raise TooHardError("a decimal point among repeating digits")
         self.expect("{")
         digits = self.next()
         self.expect("}")
@@ -218,9 +214,7 @@ class _Reader:
             return self.root(self.argument(depth, one_digit=True), degree)
         if token == r"\binom":
             above, below = self.argument(depth), self.argument(depth)
-            return number(
-                comb(self.small(above, MAX_FACTORIAL), self.small(below, MAX_FACTORIAL))
-            )
+            return number(comb(self.small(above, MAX_FACTORIAL), self.small(below, MAX_FACTORIAL)))
         raise TooHardError(f"what is {token!r}?")
 
     def quotient(self, depth: int) -> Ratio:
@@ -260,6 +254,10 @@ class _Reader:
         if plain is None or plain.denominator != 1 or not 0 <= plain <= limit:
             raise TooHardError("not a small whole number")
         return int(plain)
+
+
+def _is_literal(token: str) -> bool:
+    return token[0] in "0123456789" or (token[0] == "." and len(token) > 1)
 
 
 def value_or_none(text: str) -> Ratio | None:

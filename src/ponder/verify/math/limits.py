@@ -13,8 +13,8 @@ MAX_DEPTH = 12
 MAX_OPERATORS = 60
 MAX_EXPONENT = 1000
 
-_FUNCTIONS = """sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh ln log exp sqrt frac binom
-pi theta alpha beta gamma delta epsilon lambda mu phi varphi omega sigma rho tau eta psi zeta xi nu
+_FUNCTIONS = """sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh ln log exp sqrt frac
+binom pi theta alpha beta gamma delta epsilon lambda mu phi varphi omega sigma rho tau eta psi zeta xi nu
 kappa chi cdot lfloor rfloor lceil rceil circ lvert rvert vert overline bar operatorname infty"""
 _KNOWN = frozenset(rf"\{name}" for name in _FUNCTIONS.split())
 _COMMAND = re.compile(r"\\(?:[A-Za-z]+|.)", re.DOTALL)
@@ -24,9 +24,9 @@ _RULES = [
     for pattern, reason in (
         (r"[0-9]{50}", "a long number"),
         (r"\^\s*(?:\{[^{}]{0,80})?\s*-?\s*[0-9]{4}", "a large exponent"),
-        (r"\^\s*\{[^{}]{0,200}\^", "a tower of powers"),
-        (r"\^[^{}]{1,12}\^", "a tower of powers"),
-        (r"\^\s*\{[^{}]{0,200}!", "a factorial in an exponent"),
+        (r"\^\s*(?:\\[A-Za-z]+|[A-Za-z0-9])\s*\^", "a tower of powers"),
+        (r"\^\s*[(\[]", "a power in brackets"),
+        (r"[0-9.]\s+[0-9.]", "two numbers side by side"),
         (r"!\s*[!^)}\]]|[0-9]{4}\s*!|\)\s*!|\}\s*!", "a large factorial"),
         (r"\\binom\s*(?:\{[^{}]*[0-9]{4}|[^{}]*\{[^{}]*[0-9]{4})", "a large binomial"),
         (r"[\])}]\s*\^\s*\{?\s*[0-9]{2}", "a large power of an expression"),
@@ -34,6 +34,9 @@ _RULES = [
         (r",", "a list"),
     )
 ]
+_DEGREES = re.compile(r"\^\s*(?:\\circ(?![A-Za-z])|\{\s*\\circ\s*\})")
+_POWER = re.compile(r"\^\s*\{|\^|[{}!]")
+_SMALL_POWER = re.compile(r"[A-Za-z]\^(?:[1-4](?![0-9])|\{\s*[1-4]\s*\})")
 
 
 def refusal(text: str) -> str:
@@ -42,17 +45,43 @@ def refusal(text: str) -> str:
         return "nothing in it"
     if len(text) > MAX_CHARACTERS:
         return "too long"
-    for command in _COMMAND.findall(text):
-        if command not in _KNOWN:
-            return f"{command[:20]} is not compared"
+    text = _DEGREES.sub("", text)
+    if reason := foreign(text):
+        return reason
     bare = _COMMAND.sub(" ", text)
-    if not _OTHER.fullmatch(bare):
-        return "not a formula"
     if _depth(bare) > MAX_DEPTH:
         return "nested too deeply"
     if sum(bare.count(operator) for operator in "+-*/^!_") > MAX_OPERATORS:
         return "too many operators"
+    if _has_tower(text):
+        return "a tower of powers"
     return next((reason for pattern, reason in _RULES if pattern.search(text)), "")
+
+
+def foreign(text: str) -> str:
+    """Which command or character of the text is not on the white list, or "" if all are."""
+    for command in _COMMAND.findall(text):
+        if command not in _KNOWN:
+            return f"{command[:20]} is not compared"
+    return "" if _OTHER.fullmatch(_COMMAND.sub(" ", text)) else "not a formula"
+
+
+def _has_tower(text: str) -> bool:
+    """A power or factorial within an exponent, but for a letter's small one: ``e^{x^2}``."""
+    inside: list[bool] = [False]
+    for match in _POWER.finditer(text):
+        token = match[0]
+        if token.startswith("^"):
+            if inside[-1] and not _SMALL_POWER.match(text, match.start() - 1):
+                return True
+            inside.extend([True] if token.endswith("{") else [])
+        elif token == "{":
+            inside.append(inside[-1])
+        elif token == "}":
+            inside = inside[:-1] or [False]
+        elif inside[-1]:
+            return True
+    return False
 
 
 def _depth(text: str) -> int:

@@ -169,6 +169,8 @@ def _relation(text: str, depth: int) -> Value | None:
     parts, relations = split(text, _RELATIONS)
     if not relations:
         return None
+    if relations == [r"\approx"] and not parts[0]:
+        return _read(parts[1], depth + 1)
     if not all(parts):
         return Unreadable("a relation with an empty side")
     if relations == ["="]:

@@ -21,7 +21,9 @@ _UNIT_COMMAND = re.compile(
     r"(?P<power>\^\s*(?:\{\s*[23]\s*\}|[23]))?"
 )
 _DEGREES = re.compile(r"\^\\circ\s*|\^\{\\circ\}\s*")
-_BASED = re.compile(r"\(?([0-9][0-9A-Za-z]*)\)?_(?:([0-9])|\{\s*(?:\\text\s*\{)?\s*(\w{1,8})\s*\}{1,2})")
+_BASED = re.compile(
+    r"(-?\(?[0-9][0-9A-Za-z]*)\)?_(?:([0-9])|\{\s*(?:\\text\s*\{)?\s*(\w{1,8})\s*\}{1,2})"
+)
 _BASE_WORDS = {
     "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
     "ten": 10, "eleven": 11, "twelve": 12, "sixteen": 16,
@@ -75,7 +77,7 @@ def _special(text: str) -> Fraction | int | None:
     if match := _BASED.fullmatch(text):
         word = match[2] or match[3]
         base = int(word) if word.isdecimal() else _BASE_WORDS.get(word.lower(), 0)
-        return _in_base(match[1], base)
+        return _in_base(match[1].replace("(", ""), base)
     return _chinese(text) if 0 < len(text) <= 12 else None
 
 
@@ -107,7 +109,10 @@ def _chinese(text: str) -> int | None:
 
 def _quantity(text: str) -> Scalar:
     body, unit, is_percent = _around(text.strip())
-    return Scalar(body, value_or_none(body), unit, is_percent)
+    value = value_or_none(body)
+    if value is None and unit == "degree":  # of an angle within: \\sin 30^\\circ
+        return Scalar(text, None)
+    return Scalar(body, value, unit, is_percent)
 
 
 def _around(text: str) -> tuple[str, str, bool]:

@@ -1,22 +1,45 @@
-"""The last resort: math-verify and sympy on two formulas. Runs in a killable worker only.
+r"""The last resort: math-verify and sympy on two formulas. Runs in a killable worker only.
 
-Nothing here has a time limit of its own; ``verify`` calls it through ``verify.pool.isolated``.
+Nothing here has a time limit of its own: ``verify`` calls it through ``verify.pool.isolated``,
+which imports this module before the clock runs. math-verify is given single formulas of a white
+list of symbols; what it rounds, drops or guesses is kept from it or vetoed.
 """
 
 from __future__ import annotations
 
+import logging
 import random
 import re
 from fractions import Fraction
 from typing import Any
+
+import sympy
+from latex2sympy2_extended import NormalizationConfig
+from math_verify import LatexExtractionConfig, parse, verify
 
 from ponder.verify.math.compare import same
 from ponder.verify.math.limits import refusal
 from ponder.verify.math.read import read
 
 DIGITS = 60
-NUM_POINTS = 3
+SPARE_DIGITS = 20
 _DECIMAL = re.compile(r"(?<![0-9.])([0-9]*\.[0-9]+)(?![0-9.])")
+_DEGREES = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*\^\s*(?:\\circ(?![A-Za-z])|\{\s*\\circ\s*\})")
+_ROOT = re.compile(r"(\\sqrt\s*\[[^\[\]{}]*\])\s*([0-9A-Za-z])")
+_LATEX = LatexExtractionConfig(
+    boxed_match_priority=0,
+    normalization_config=NormalizationConfig(
+        basic_latex=True,
+        units=False,  # it would take the c of \frac{a}{b}c for a unit and drop it
+        malformed_operators=True,
+        nits=True,
+        boxed="last",
+    ),
+)
+_SIGNS = ((1, 1), (1, 1), (-1, 1))
+"""Of the points at which two formulas are held together; letters may be negative."""
+
+logging.getLogger("math_verify").setLevel(logging.ERROR)  # it warns that there is no SIGALRM
 
 
 def equivalent(gold: str, answer: str) -> bool | None:
@@ -24,7 +47,7 @@ def equivalent(gold: str, answer: str) -> bool | None:
 
     None if sympy can't read one of them either.
     """
-    return same(read(gold), read(answer), _same_formula)
+    return same(read(gold), read(answer), same_formula)
 
 
 def is_formula(text: str) -> bool:
@@ -32,7 +55,8 @@ def is_formula(text: str) -> bool:
     return _parse(text) is not None
 
 
-def _same_formula(gold: str, answer: str) -> bool | None:
+def same_formula(gold: str, answer: str) -> bool | None:
+    """Whether two formulas are the same for math-verify, and in numbers too."""
     if refusal(gold) or refusal(answer):
         return False
     one, other = _parse(gold), _parse(answer)
@@ -40,43 +64,35 @@ def _same_formula(gold: str, answer: str) -> bool | None:
         return None
     if not _agree_in_numbers(one, other):
         return False
-    return _verified(gold, answer) or _verified(answer, gold) or _vanishes(one, other)
-
-
-def _verified(gold: str, answer: str) -> bool:
-    from math_verify import verify
-
-    return bool(verify(_read_all(gold), _read_all(answer), timeout_seconds=None))
-
-
-def _read_all(text: str) -> Any:
-    from math_verify import LatexExtractionConfig, parse
-
-    config = LatexExtractionConfig(boxed_match_priority=0)
-    boxed = rf"\boxed{{{_exact(text)}}}"
-    return parse(
-        boxed, [config], fallback_mode="no_fallback", parsing_timeout=None  # type: ignore[arg-type]
-    )
+    if verify(one, other, timeout_seconds=None) or verify(other, one, timeout_seconds=None):
+        return True
+    difference, _ = sympy.posify(one - other)  # for positive letters; the numbers had others too
+    return bool(sympy.simplify(difference) == 0)
 
 
 def _parse(text: str) -> Any:
-    """The sympy expression, or None where there is none or it is no single number or formula."""
-    import sympy
-
-    found = [e for e in _read_all(text) if isinstance(e, sympy.Basic)]
+    """The sympy expression, or None where there is none or it is no single formula."""
+    found = parse(
+        rf"\boxed{{{_exact(text)}}}",
+        [_LATEX],
+        fallback_mode="no_fallback",
+        parsing_timeout=None,
+    )
     if len(found) != 1 or not isinstance(found[0], sympy.Expr):
         return None
-    return found[0]
+    letters = {letter: sympy.I for letter in found[0].free_symbols if letter.name == "i"}
+    return found[0].subs(letters)
 
 
 def _exact(text: str) -> str:
-    """With decimals as fractions, so that nothing is ever rounded."""
+    """With decimals as fractions, so that nothing is ever rounded, and degrees in radians."""
 
     def fraction(match: re.Match[str]) -> str:
         value = Fraction(match[1])
         return rf"\frac{{{value.numerator}}}{{{value.denominator}}}"
 
-    return _DECIMAL.sub(fraction, text)
+    radians = _DEGREES.sub(r"{(\\frac{\1 \\cdot \\pi}{180})}", text)
+    return _ROOT.sub(r"\1{\2}", _DECIMAL.sub(fraction, radians))
 
 
 def _agree_in_numbers(one: Any, other: Any) -> bool:
@@ -85,33 +101,25 @@ def _agree_in_numbers(one: Any, other: Any) -> bool:
     A veto: math-verify rounds to six digits, and takes tiny numbers for zero.
     """
     symbols = sorted(one.free_symbols | other.free_symbols, key=str)
-    if not symbols:
-        return _close(one, other)
     rng = random.Random(0)
-    for _ in range(NUM_POINTS):
-        point = {s: Fraction(rng.randrange(1000, 3000), 997) for s in symbols}
-        if not _close(_at(one, point), _at(other, point)):
+    for even, odd in _SIGNS if symbols else _SIGNS[:1]:
+        point = {
+            symbol: sympy.Rational((odd if k % 2 else even) * rng.randrange(1000, 3000), 997)
+            for k, symbol in enumerate(symbols)
+        }
+        if not _close(one.subs(point), other.subs(point)):
             return False
     return True
 
 
-def _at(expression: Any, point: dict[Any, Fraction]) -> Any:
-    import sympy
-
-    return expression.subs(
-        {s: sympy.Rational(v.numerator, v.denominator) for s, v in point.items()}
-    )
-
-
 def _close(one: Any, other: Any) -> bool:
-    first, second = one.evalf(DIGITS), other.evalf(DIGITS)
+    first, second = sympy.N(one, DIGITS), sympy.N(other, DIGITS)
     if not (first.is_number and second.is_number and first.is_finite and second.is_finite):
         return False
     size = max(abs(first), abs(second))
-    return bool(size == 0 or abs(first - second) <= size * 10 ** (20 - DIGITS))
+    return bool(
+        size == 0 or abs(first - second) <= size * sympy.Rational(10) ** (SPARE_DIGITS - DIGITS)
+    )
 
 
-def _vanishes(one: Any, other: Any) -> bool:
-    import sympy
-
-    return bool(sympy.simplify(one - other) == 0)
+is_formula("x+1")  # builds the parser's tables, which is no work of the first answer's

@@ -10,7 +10,7 @@ from functools import lru_cache
 from ponder.types import Judgement, Problem, Verdict
 from ponder.verify.extract import extract_by
 from ponder.verify.math.compare import same
-from ponder.verify.math.limits import refusal
+from ponder.verify.math.limits import foreign, refusal
 from ponder.verify.math.normal import MAX_CHARACTERS, normal_text, text_key
 from ponder.verify.math.read import read
 from ponder.verify.math.values import Named, Scalar, Unreadable, Value, Words
@@ -109,8 +109,8 @@ def reference_fault(gold: str) -> str:
 
 
 def _formula_fault(text: str) -> str:
-    if refusal(text):
-        return ""  # too much for sympy: it still matches itself
+    if refusal(text) and not foreign(text):
+        return ""  # a formula, though too much for sympy: it still matches itself
     done = isolated(
         "ponder.verify.math.symbolic:is_formula", text, deadline_seconds=DEADLINE_SECONDS
     )
