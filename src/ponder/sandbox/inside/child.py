@@ -7,10 +7,9 @@ import os
 import resource
 import signal
 import socket
-from dataclasses import dataclass
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
-from . import harness, kernel, seccomp
+from . import harness, kernel, seccomp, syscalls
 from .request import CALL, CHECK, CPP, REQUEST_BYTES, TAKEN, Request
 
 # The zygote keeps its own descriptors above these, so the ones that a request brings get the
@@ -22,8 +21,7 @@ _AT_EMPTY_PATH = 0x1000
 _ENVIRONMENT = (b"LANG=C.UTF-8", b"PATH=/usr/bin:/bin")
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
+class Cell(NamedTuple):
     """What every child of a zygote has in common."""
 
     zygote_pid: int
@@ -88,7 +86,8 @@ def limit(which: int, soft: int, hard: int | None = None) -> None:
 
 def _execute() -> NoReturn:
     """Run a compiled program from its descriptor; what is still open closes with the exec."""
-    number = seccomp.number("execveat")
+    number = syscalls.number("execveat")
+    assert number is not None  # every Linux that has Landlock has it
     arguments = (ctypes.c_char_p * 2)(b"program", None)
     environment = (ctypes.c_char_p * 3)(*_ENVIRONMENT, None)
     for caught in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT):

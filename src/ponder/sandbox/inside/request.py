@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import astuple, dataclass
+from typing import NamedTuple
 
 SCRIPT, CALL, CHECK, CPP = range(4)
 
@@ -16,8 +16,7 @@ _ENDED_MARK = b"E"
 READY, FAILED = b"R", b"F"  # followed by text
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """One run: what kind, and its limits. The program itself is in a file that only it reads."""
 
     kind: int
@@ -26,15 +25,14 @@ class Request:
     num_processes: int  # 0: not limited by number
 
     def pack(self) -> bytes:
-        return _REQUEST.pack(*astuple(self))
+        return _REQUEST.pack(*self)
 
     @classmethod
     def unpack(cls, data: bytes) -> Request:
         return cls(*_REQUEST.unpack(data))
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(NamedTuple):
     """How a process ended: its wait status, processor seconds and peak resident KiB."""
 
     wait_status: int

@@ -17,9 +17,11 @@ from importlib.machinery import (
     SOURCE_SUFFIXES,
     ExtensionFileLoader,
     FileFinder,
+    ModuleSpec,
     SourceFileLoader,
     SourcelessFileLoader,
 )
+from types import ModuleType
 
 # What most programs import, loaded once; the rest is loaded by the program that wants it. Each
 # megabyte here costs every run 0.1 ms (a fork copies page tables). Extensions that need a shared
@@ -76,11 +78,19 @@ class _RelativeFinder(FileFinder):
             raise ImportError("not a relative path")
         super().__init__(
             path,
-            (ExtensionFileLoader, EXTENSION_SUFFIXES),
+            (_RelativeExtension, EXTENSION_SUFFIXES),
             (SourceFileLoader, SOURCE_SUFFIXES),
             (SourcelessFileLoader, BYTECODE_SUFFIXES),
         )
         self.path = path
+
+
+class _RelativeExtension(ExtensionFileLoader):
+    """A loader that opens a shared object by its relative name."""
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        spec.origin = _relative(os.path.abspath(self.path), os.getcwd())
+        return super().create_module(spec)
 
 
 def _is_below(path: str, found: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import platform
+import os
 
 # name: (x86-64, aarch64), from the kernel's unistd tables; None where there is no such call
 _NUMBERS: dict[str, tuple[int | None, int | None]] = {
@@ -157,7 +157,7 @@ _NUMBERS: dict[str, tuple[int | None, int | None]] = {
 _AUDIT = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _COLUMN = {"x86_64": 0, "aarch64": 1}
 
-MACHINE = platform.machine()
+MACHINE = os.uname().machine
 IS_KNOWN = MACHINE in _AUDIT
 
 

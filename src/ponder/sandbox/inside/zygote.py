@@ -16,8 +16,7 @@ import select
 import signal
 import socket
 import sys
-from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from . import child, harness, kernel, landlock, seccomp, stdlib
 from .request import FAILED, READY, STARTED, TAKEN, Ended
@@ -105,8 +104,7 @@ def _confine() -> None:
     gc.disable()
 
 
-@dataclass(frozen=True, slots=True)
-class _Child:
+class _Child(NamedTuple):
     pid: int
     process: int  # a descriptor of the process, readable when it has ended
     report: int  # what it says before its program runs
