@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from typing import Any
 
 import pytest
@@ -188,3 +189,17 @@ def test_nothing_in_the_loss_is_an_update_of_zero(make_group: Any) -> None:
     fresh, _ = make_tiny_model(3)
     for ours, theirs in zip(policy.model.parameters(), fresh.parameters(), strict=True):
         assert torch.equal(ours, theirs)
+
+
+def test_the_split_guard_is_silent_where_only_the_kl_is_left(make_group: Any) -> None:
+    """A resumed run may begin with groups of equal rewards: its loss is then the KL alone."""
+    settings = config({"loss": "grpo", "kl_coef": 1.0, "normalise": "sequence"})
+    equal = [make_group(name, [1, 1, 1], [38, 29, 1], prompt_tokens=20) for name in "pqr"]
+    for pair in itertools.combinations(equal, 2):
+        (minibatch,) = make_batch(pair, settings, 0).minibatches
+        policy = Policy(make_tiny_model(3)[0], settings)
+        with torch.no_grad():
+            for parameter in policy.model.parameters():
+                noise = torch.Generator().manual_seed(0)
+                parameter.add_(1e-3 * torch.randn(parameter.shape, generator=noise))
+        assert policy.update(minibatch)["loss/kl"] > 1e-5

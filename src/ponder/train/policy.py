@@ -165,7 +165,12 @@ class Policy:
         with torch.no_grad():
             whole, _ = self._loss(sample, denominator)
             parts = [self._loss([group], denominator)[0] for group in sample]
-        scale = sum(abs(row.advantage) * len(row.completion_ids) for g in sample for row in g.rows)
+        kl_coef = self.config.algorithm.kl_coef  # rows of equal rewards have nothing but their KL
+        scale = sum(
+            (abs(row.advantage) + kl_coef) * len(row.completion_ids)
+            for group in sample
+            for row in group.rows
+        )
         guards.check_split(float(whole), float(sum(parts)), scale / denominator, _dtype(self.model))
 
 
