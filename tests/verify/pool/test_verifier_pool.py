@@ -93,6 +93,20 @@ class _Hangs(str):
         return 5
 
 
+def test_a_users_own_verifier_is_imported_before_its_time_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = "import time; time.sleep(0.6)\ndef f(problem, text): return text == problem.answer\n"
+    (tmp_path / "own_verifier.py").write_text(code)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with VerifierPool(1) as pool:
+        problem = Problem("p", "?", "5", "own_verifier:f")
+        timed = pool.submit_timed(problem, "5").result(timeout=30)
+        assert timed.judgement.verdict is Verdict.CORRECT
+        assert timed.seconds < 0.5
+        assert pool.submit(problem, "6").result(timeout=30).verdict is Verdict.INCORRECT
+
+
 @pytest.mark.parametrize("where", PLACES)
 def test_close_leaves_nothing_unanswered(where: Where) -> None:
     pool = VerifierPool(1, runs={"exact": where})

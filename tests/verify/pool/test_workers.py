@@ -127,6 +127,18 @@ def test_a_module_that_cannot_be_imported(shared: WorkerPool) -> None:
     assert (answer.kind, "ModuleNotFoundError" in answer.detail) == ("exception", True)
 
 
+def test_a_running_worker_looks_where_we_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "found_later.py").write_text("def f(): return 7\n")
+    with WorkerPool(1) as pool:
+        assert isinstance(pool.submit("found_later:f").result(timeout=30), Failed)
+        pids = pool.worker_pids()
+        monkeypatch.syspath_prepend(str(tmp_path))
+        assert pool.submit("found_later:f").result(timeout=30) == Done(7)
+        assert pool.worker_pids() == pids
+
+
 def test_a_module_that_hangs_ends_and_does_not_come_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

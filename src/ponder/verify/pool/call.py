@@ -20,13 +20,15 @@ _MAX_DETAIL = 500
 class Request:
     """A call: ``modules`` are imported before it starts, outside its deadline.
 
-    Without a function only the modules are imported, and there is no answer.
+    Without a function only the modules are imported, and there is no answer. ``path`` is where to
+    look for them, if that is not where the worker has looked so far.
     """
 
     function: str | None
     modules: Sequence[str]
     arguments: bytes
     deadline_seconds: float
+    path: Sequence[str] | None = None
 
 
 class Here:

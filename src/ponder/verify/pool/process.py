@@ -16,7 +16,7 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ponder.verify.pool.answers import Answer, Done, Failed
 from ponder.verify.pool.call import STARTED, Request
@@ -58,8 +58,9 @@ class WorkerProcess:
         self._start_seconds = start_seconds
         ours, theirs = socket.socketpair()
         self._channel = Channel(ours, MAX_ANSWER_BYTES)
+        self._path = python_path()
         code = (
-            f"import sys; sys.path[:] = {python_path()!r}; "
+            f"import sys; sys.path[:] = {self._path!r}; "
             "from ponder.verify.pool.worker import main; "
             f"main({theirs.fileno()}, {os.getpid()}, {memory_mb})"
         )
@@ -88,7 +89,7 @@ class WorkerProcess:
     def call(self, request: Request) -> Answer | Lost:
         """Send, wait for the start, then for the answer until the deadline; kill past that."""
         try:
-            self._channel.send(pickle.dumps(request), self._start_seconds)
+            self._send(request)
             frame = self._channel.receive(time.monotonic() + self._start_seconds)
         except TimeoutError:
             self.kill()
@@ -100,7 +101,12 @@ class WorkerProcess:
     def prepare(self, request: Request) -> None:
         """Have modules imported, without waiting. A worker that cannot is found out later."""
         with contextlib.suppress(ClosedError):
-            self._channel.send(pickle.dumps(request), self._start_seconds)
+            self._send(request)
+
+    def _send(self, request: Request) -> None:
+        if (path := python_path()) != self._path:
+            request, self._path = replace(request, path=path), path
+        self._channel.send(pickle.dumps(request), self._start_seconds)
 
     def _finish(self, request: Request) -> Answer | Lost:
         began = time.monotonic()

@@ -30,8 +30,12 @@ RUNS: Mapping[str, Where] = {
 
 IMPORTS: Mapping[str, tuple[str, ...]] = {
     "gym": ("reasoning_gym",),
+    "math": ("ponder.verify.math.symbolic",),
 }
 """What a verifier imports at its first call; a worker imports it before the clock runs."""
+
+DEADLINES: Mapping[str, float] = {"gym": 10.0}
+"""Seconds for verifiers that may need more than the pool's deadline: some build a data set."""
 
 _VERIFIERS = "ponder.verify.verifiers"
 _VERIFY = f"{_VERIFIERS}:verify"
@@ -83,7 +87,7 @@ class VerifierPool:
     def prepare(self, verifiers: Iterable[str]) -> None:
         """Start the workers and import what these verifiers need, without waiting for it."""
         names = [name for name in verifiers if self._where(name) == "process"]
-        modules = [_VERIFIERS, *(module for name in names for module in IMPORTS.get(name, ()))]
+        modules = [_VERIFIERS, *(module for name in names for module in _imports(name))]
         for _ in range(self.num_workers if names else 0):
             self._workers.submit("builtins:bool", modules=modules)
 
@@ -109,9 +113,20 @@ class VerifierPool:
             judged: Future[Timed] = Future()
             judged.set_result(_judge_here(problem, completion_text))
             return judged
-        modules = IMPORTS.get(problem.verifier, ())
-        answer = self._workers.submit(_VERIFY, problem, completion_text, modules=modules)
+        answer = self._workers.submit(
+            _VERIFY,
+            problem,
+            completion_text,
+            deadline_seconds=self._deadline_seconds(problem.verifier),
+            modules=_imports(problem.verifier),
+        )
         return _mapped(answer, _judgement_of)
+
+    def _deadline_seconds(self, verifier: str) -> float:
+        from ponder.verify import custom
+
+        own = custom.DEADLINE_SECONDS if custom.is_custom(verifier) else DEADLINES.get(verifier, 0)
+        return max(self._workers.deadline_seconds, own)
 
     def _where(self, verifier: str) -> Where:
         return self._runs.get(verifier, "process")
@@ -166,6 +181,11 @@ def available_cores() -> int:
     if sys.platform == "linux":
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def _imports(verifier: str) -> tuple[str, ...]:
+    module, colon, _ = verifier.partition(":")  # a user's own verifier names its module
+    return (module,) if colon else IMPORTS.get(verifier, ())
 
 
 def _judge_here(problem: Problem, completion_text: str) -> Timed:

@@ -74,6 +74,8 @@ def _serve(channel: Channel, limit: MemoryLimit) -> None:
 
 def _prepare(request: Request, known: set[str], limit: MemoryLimit) -> Callable[[], Any] | None:
     """Everything that does not count as work: imports, arguments, the function itself."""
+    if request.path is not None:
+        sys.path[:] = request.path
     for module in request.modules:
         if module not in known:
             importlib.import_module(module)
