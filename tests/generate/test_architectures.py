@@ -10,8 +10,14 @@ from transformers import (
     Gemma2ForCausalLM,
     GPT2Config,
     GPT2LMHeadModel,
+    Lfm2Config,
+    Lfm2ForCausalLM,
+    MambaConfig,
+    MambaForCausalLM,
     MistralConfig,
     MistralForCausalLM,
+    NemotronConfig,
+    NemotronForCausalLM,
     Qwen3Config,
     Qwen3ForCausalLM,
 )
@@ -61,6 +67,14 @@ def small(kind: str) -> torch.nn.Module:
         return DeepseekV3ForCausalLM(DeepseekV3Config(**LATENT)).eval()
     if kind == "gemma2":
         return Gemma2ForCausalLM(Gemma2Config(**SIZES)).eval()
+    if kind == "lfm2":
+        layers = ["conv", "full_attention"]
+        return Lfm2ForCausalLM(Lfm2Config(**SIZES, layer_types=layers)).eval()
+    if kind == "nemotron":
+        return NemotronForCausalLM(NemotronConfig(**SIZES)).eval()
+    if kind == "mamba":
+        sizes = {"vocab_size": 258, "hidden_size": 32, "num_hidden_layers": 2}
+        return MambaForCausalLM(MambaConfig(**sizes, eos_token_id=256)).eval()
     if kind == "gpt2":
         sizes = {"vocab_size": 258, "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 128}
         return GPT2LMHeadModel(GPT2Config(**sizes, eos_token_id=256, bos_token_id=None)).eval()
@@ -78,6 +92,21 @@ def test_these_agree_with_a_plain_forward_pass(kind) -> None:
             expected = trainer_logprobs(model, prompt, completion, 1.0)
             found = torch.tensor(completion.sampler_logprobs)
             torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "why"),
+    [
+        ("lfm2", "only 1 of its 2 layers attended"),
+        ("nemotron", "do not hand arguments on"),
+        ("mamba", "max_position_embeddings"),
+    ],
+)
+def test_other_kinds_of_layers_are_refused(kind: str, why: str) -> None:
+    """They would run: without the state that their layers keep from token to token."""
+    generator = LocalGenerator(small(kind), byte_level_tokenizer())
+    with pytest.raises(PonderError, match=why):
+        generator.generate(random_prompts((40,)), 1, SAMPLING, 0)
 
 
 @pytest.mark.parametrize("kind", ["mistral_60", "gemma2"])

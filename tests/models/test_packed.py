@@ -9,19 +9,27 @@ import pytest
 import torch
 from torch import Tensor
 from transformers import (
+    CohereConfig,
+    CohereForCausalLM,
     Gemma2Config,
     Gemma2ForCausalLM,
+    Gemma3ForCausalLM,
+    Gemma3TextConfig,
+    GraniteConfig,
+    GraniteForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
     MistralConfig,
     MistralForCausalLM,
+    NemotronConfig,
+    NemotronForCausalLM,
     PreTrainedModel,
     Qwen2Config,
     Qwen2ForCausalLM,
 )
 
 from ponder.errors import PonderError
-from ponder.models.packed import completion_logprobs, packed_hidden
+from ponder.models.packed import check_trainable, completion_logprobs, packed_hidden
 from ponder.models.packed_attention import _fused, packed_attention
 from ponder.models.packed_layout import PackedLayout
 
@@ -263,6 +271,28 @@ def test_models_that_would_compute_something_else_are_refused() -> None:
     recomputing.gradient_checkpointing_enable()
     with pytest.raises(PonderError, match="gradient_checkpointing"):
         packed_hidden(recomputing, layout)
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_a_head_that_does_more_than_multiply_is_refused(tied: bool) -> None:
+    """Granite and Cohere scale their logits, Gemma caps them: the trainer would not."""
+    settings = SHAPE | {"tie_word_embeddings": tied, "pad_token_id": 0}
+    check_trainable(make_model("qwen2", tie_word_embeddings=tied))
+    check_trainable(make_model("llama").bfloat16())
+    check_trainable(GraniteForCausalLM(GraniteConfig(**settings)).eval())
+    for model in (
+        GraniteForCausalLM(GraniteConfig(**settings, logits_scaling=8.0)),
+        CohereForCausalLM(CohereConfig(**settings, logit_scale=0.0625)),
+        Gemma3ForCausalLM(Gemma3TextConfig(**settings, head_dim=8, final_logit_softcapping=3.0)),
+    ):
+        with pytest.raises(PonderError, match="logits are not the plain product"):
+            check_trainable(model.eval())
+
+
+def test_layers_that_drop_our_argument_are_refused() -> None:
+    model = NemotronForCausalLM(NemotronConfig(**SHAPE)).eval()
+    with pytest.raises(PonderError, match="do not hand arguments on"):
+        check_trainable(model)
 
 
 def test_an_empty_prompt_and_a_missing_index_are_refused() -> None:

@@ -11,7 +11,7 @@ from ponder.cli.quiet import quiet_transformers
 from ponder.cli.specs import ModelChoice, choose_model
 from ponder.config.rl import RLConfig, TemplateConfig
 from ponder.errors import PonderError
-from ponder.generate.local import LocalGenerator
+from ponder.generate.local import LocalGenerator, context_tokens
 from ponder.models.load import BUNDLED, load_model
 from ponder.rollout.prompts import PromptMaker
 from ponder.types import Problem, Sampling
@@ -39,7 +39,7 @@ class OpenModel:
         if not self.limit_is_default:
             return self.asked
         longest = max(len(self.make_prompt(problem).token_ids) for problem in problems)
-        room = self.generator.model.config.max_position_embeddings - longest
+        room = context_tokens(self.generator.model) - longest
         limit = max(1, min(self.asked.max_completion_tokens, room))
         return replace(self.asked, max_completion_tokens=limit)
 

@@ -43,7 +43,7 @@ def _engine_attention(
     value: Tensor,
     attention_mask: Tensor | None,
     *,
-    engine_pass: EnginePass,
+    engine_pass: EnginePass | None = None,
     scaling: float | None = None,
     sliding_window: int | None = None,
     softcap: float | None = None,
@@ -51,6 +51,13 @@ def _engine_attention(
     **_: Any,
 ) -> tuple[Tensor, None]:
     """The signature that transformers asks for. What it can't honour is an error."""
+    if engine_pass is None:
+        raise PonderError(
+            "model",
+            type(module).__name__,
+            "its layers do not hand arguments on to their attention, which the local engine needs: "
+            "use another model or another generator",
+        )
     windowed = sliding_window is not None and sliding_window < engine_pass.longest
     if windowed or softcap is not None or s_aux is not None:
         raise PonderError(

@@ -89,7 +89,7 @@ class LocalGenerator:
         if limit < 1:
             raise PonderError("sampling.max_completion_tokens", limit, "must be at least 1")
         longest = max(len(prompt.token_ids) for prompt in prompts)
-        context = self.model.config.max_position_embeddings
+        context = context_tokens(self.model)
         if longest + limit > context:
             raise PonderError(
                 "sampling.max_completion_tokens",
@@ -142,6 +142,19 @@ class _Finished:
             self.completions[id(row)] = completion
             if self._on_finished is not None:
                 self._on_finished(completion)
+
+
+def context_tokens(model: PreTrainedModel) -> int:
+    """The longest sequence that the model takes. PonderError where its config names none."""
+    context = getattr(model.config, "max_position_embeddings", None)
+    if not isinstance(context, int):
+        raise PonderError(
+            "model",
+            model.config.model_type,
+            "its config has no max_position_embeddings (no plain text decoder with positions): "
+            "the local engine cannot run it; use another model",
+        )
+    return context
 
 
 def end_tokens(model: PreTrainedModel, tokenizer: Any) -> set[int]:

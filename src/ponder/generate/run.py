@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from ponder.errors import PonderError
 from ponder.generate.attention import PrefillPass
 from ponder.generate.batch import DecodeBatch, PromptPages, Sequence
 from ponder.generate.ending import Ending
@@ -171,13 +172,27 @@ class GenerationRun:
 
     def _forward(self, ids: torch.Tensor, positions: torch.Tensor, engine_pass: Any) -> Any:
         """Logits of the last position, [B, 1, V]."""
-        return self._model(
+        logits = self._model(
             input_ids=ids,
             position_ids=positions,
             use_cache=False,
             logits_to_keep=1,
             engine_pass=engine_pass,
         ).logits
+        check_every_layer_attended(self._model, len(self._pool.keys))
+        return logits
+
+
+def check_every_layer_attended(model: Any, num_attended: int) -> None:
+    """A layer of another kind (linear attention, a convolution) keeps a state that we don't."""
+    config = model.config
+    if num_attended != config.num_hidden_layers:
+        raise PonderError(
+            "model",
+            config.model_type,
+            f"only {num_attended} of its {config.num_hidden_layers} layers attended: the local "
+            "engine needs plain attention in every layer; use another model or another generator",
+        )
 
 
 def _num_common(rows: list[tuple[int, ...]]) -> int:

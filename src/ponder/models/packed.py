@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface, PreTrainedModel
 
@@ -29,6 +30,32 @@ class PackedPass:
         self.layout = layout
         self.num_attended = 0
         """Layers that have attended so far."""
+
+
+def check_trainable(model: PreTrainedModel) -> None:
+    """Try a few tokens: every layer attends as it must, and the logits are the head's own product.
+
+    The trainer never calls the model's own forward pass of the head, so a model that scales or
+    soft-caps its logits there (Granite, Cohere, Gemma 2) would get other log-probabilities from it.
+
+    Raises:
+        PonderError: training would compute something else than the model does.
+    """
+    num_tokens = model.get_input_embeddings().weight.shape[0]
+    ids = [index % num_tokens for index in range(1, 5)]
+    layout = PackedLayout.build([ids[:2]], [ids[2:]], [0], model.device)
+    with torch.no_grad():
+        completion_logprobs(model, layout, temperature=1.0, chunk_tokens=4)
+        hidden = model.base_model(layout.token_ids, use_cache=False).last_hidden_state
+        product = model.get_output_embeddings()(hidden).float()
+        logits = model(layout.token_ids, use_cache=False).logits.float()
+    if not torch.allclose(product, logits, rtol=1e-3, atol=1e-5):
+        raise PonderError(
+            "model",
+            model.config.model_type,
+            "its logits are not the plain product of its head (they are scaled or soft-capped), "
+            "which training needs: use another model",
+        )
 
 
 def packed_hidden(model: PreTrainedModel, layout: PackedLayout) -> Tensor:
@@ -104,15 +131,17 @@ def _attend(
     value: Tensor,
     attention_mask: Tensor | None,
     *,
-    packed_pass: PackedPass,
+    packed_pass: PackedPass | None = None,
     scaling: float | None = None,
     dropout: float = 0.0,
     sliding_window: int | None = None,
     **others: Any,
 ) -> tuple[Tensor, None]:
     """The signature that transformers asks for: [1, heads, N, D] -> [1, N, heads, E]."""
-    layout = packed_pass.layout
     name = type(module).__name__
+    if packed_pass is None:
+        raise _unsupported(name, "its layers do not hand arguments on to their attention")
+    layout = packed_pass.layout
     if sliding_window is not None and sliding_window < layout.longest:
         raise _unsupported(name, f"its window of {sliding_window} tokens is too short")
     if dropout:

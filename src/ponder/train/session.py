@@ -15,6 +15,7 @@ from ponder.evals.evaluate import evaluate
 from ponder.evals.result import EvalResult
 from ponder.generate.local import LocalGenerator
 from ponder.models.load import load_model, save_model
+from ponder.models.packed import check_trainable
 from ponder.problems.split import build_problems
 from ponder.problems.stream import ProblemStream
 from ponder.rollout.prompts import PromptMaker
@@ -109,6 +110,7 @@ def open_session(config: RLConfig, checkpoint: Path | None) -> Session:
     torch.set_num_threads(config.threads or (state.num_threads if state else usable_cores()))
     source = str(checkpoint) if checkpoint else config.model
     model, tokenizer = load_model(source, config.device, config.dtype)
+    check_trainable(model)
     problems = build_problems(config.problems, config.seed)
     stream = ProblemStream(problems.train, derive_seed(config.seed, "stream"))
     policy = Policy(model, config)
