@@ -26,6 +26,8 @@ from ponder.runlog.folder import RunFolder
         ("t:a=word,b=true", ProblemsConfig(task="t", settings={"a": "word", "b": True})),
         ("gsm8k", ProblemsConfig(name="gsm8k")),
         ("gsm8k:path=/data/g", ProblemsConfig(name="gsm8k", path=Path("/data/g"))),
+        ("math500:path=/data/m", ProblemsConfig(name="math500", path=Path("/data/m"))),
+        ("a.jsonl.gz", ProblemsConfig(path=Path("a.jsonl.gz"))),
         ("hub:a/b", ProblemsConfig(hub="a/b")),
         ("hub:a/b:split=test", ProblemsConfig(hub="a/b", split="test")),
         ("my.jsonl", ProblemsConfig(path=Path("my.jsonl"))),

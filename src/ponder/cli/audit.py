@@ -1,4 +1,4 @@
-"""`ponder audit`: does every reference answer of a source verify, and does nonsense earn nothing?"""
+"""`ponder audit`: every reference answer of a source must verify, and nonsense earn nothing."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ _PROBES: dict[str, Callable[[Problem], str]] = {
 
 @dataclass(frozen=True, slots=True)
 class AuditFailure:
-    """A probe that was judged wrongly. ``probe`` is one of the probes, "generation" or "reading"."""
+    """A probe judged wrongly. ``probe``: a key of the probes, "generation" or "reading"."""
 
     problem_id: str
     probe: str

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,7 @@ KNIGHTS_FORMAT = (
     "{quiz}\n\n"
     'Answer in the form "(1) NAME is a knight (2) NAME is a knave ...", each inhabitant once.'
 )
+_LETTERED = re.compile(r"^\s*[A-J]\s*[).:]\s*")
 _LOGIC_RL = "3ppl+4ppl+5ppl+6ppl+7ppl"
 
 
@@ -74,11 +76,7 @@ def _svamp(row: Row) -> Item:
 
 
 def _aqua(row: Row) -> Item:
-    options = [str(option) for option in _value(row, "options")]
-    choices = [
-        option.strip().removeprefix(letter).lstrip(").:").strip()
-        for letter, option in zip(LETTERS, options, strict=False)
-    ]
+    choices = [_LETTERED.sub("", str(option)).strip() for option in _value(row, "options")]
     return _choice(row, choices, str(_value(row, "correct")).strip())
 
 
