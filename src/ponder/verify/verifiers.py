@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from ponder.errors import PonderError
 from ponder.types import Judgement, Problem, Verdict, Verifier
 from ponder.verify.choice import verify_choice
+from ponder.verify.code.verifier import verify_code
 from ponder.verify.custom import is_custom, load_function, verify_custom
 from ponder.verify.exact import verify_exact
 from ponder.verify.gym import verify_gym
 from ponder.verify.logic import verify_knights_knaves
+from ponder.verify.math.verify import reference_fault as math_fault
+from ponder.verify.math.verify import verify_math
 from ponder.verify.textmatch import verify_regex, verify_text
 
 VERIFIERS: Mapping[str, Verifier] = {
     "exact": verify_exact,
+    "math": verify_math,
+    "code": verify_code,
     "gym": verify_gym,
     "choice": verify_choice,
     "knights_knaves": verify_knights_knaves,
@@ -23,6 +28,11 @@ VERIFIERS: Mapping[str, Verifier] = {
     "regex": verify_regex,
 }
 """By the name that ``Problem.verifier`` holds."""
+
+REFERENCE_FAULTS: Mapping[str, Callable[[Problem], str]] = {
+    "math": lambda problem: math_fault(problem.answer),
+}
+"""What to ask a verifier that knows more of a reference than whether it verifies itself."""
 
 
 def verify(problem: Problem, completion_text: str) -> Judgement:
@@ -48,7 +58,9 @@ def verifier_named(name: str) -> Verifier:
 
 
 def reference_fault(problem: Problem) -> str:
-    """Why the problem's own reference answer does not verify, or "" if it does."""
+    """Why the problem's own reference answer is no good, or "" if it is."""
+    if problem.verifier in REFERENCE_FAULTS:
+        return REFERENCE_FAULTS[problem.verifier](problem)
     text = f"<think> reference </think> <answer> {problem.answer} </answer>"
     judgement = verify(problem, text)
     if judgement.verdict is Verdict.CORRECT:
