@@ -11,7 +11,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ponder.types import Judgement, Problem, Verdict
 from ponder.verify.pool import isolated
 
 
@@ -46,6 +45,10 @@ def swallow_everything() -> None:
             time.sleep(0.01)
         except BaseException:  # noqa: BLE001 - that is the point
             continue
+
+
+def stop() -> None:
+    os.kill(os.getpid(), signal.SIGSTOP)
 
 
 def die_once(marker: str, how: int) -> str:
@@ -130,8 +133,3 @@ def fill_pipe() -> None:
         except OSError:
             continue
     spin()
-
-
-def verify_slowly(problem: Problem, completion_text: str) -> Judgement:
-    time.sleep(0.01)
-    return Judgement(Verdict.CORRECT, completion_text)

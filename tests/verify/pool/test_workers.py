@@ -18,6 +18,7 @@ import pytest
 
 from ponder.errors import PonderError
 from ponder.verify.pool import Done, Failed, WorkerPool
+from ponder.verify.pool.workers import MAX_ARGUMENT_BYTES
 
 JOBS = "tests.verify.pool.jobs"
 
@@ -64,6 +65,7 @@ def test_a_value_comes_back_and_the_worker_stays(shared: WorkerPool) -> None:
         ("spin_deaf_to_all_signals", ()),
         ("stuck_in_c", (9,)),
         ("swallow_everything", ()),
+        ("stop", ()),
         ("double_soon", (1, 60.0)),
         ("fill_pipe", ()),
     ],
@@ -119,6 +121,9 @@ def test_arguments_that_cannot_travel_are_an_answer_too(shared: WorkerPool) -> N
     answer = ask(shared, "double", lambda: 0)
     assert isinstance(answer, Failed)
     assert (answer.kind, "cannot travel" in answer.detail) == ("exception", True)
+    answer = ask(shared, "double", "x" * (MAX_ARGUMENT_BYTES + 1))
+    assert isinstance(answer, Failed)
+    assert (answer.kind, "bytes" in answer.detail) == ("exception", True)
 
 
 def test_a_module_that_cannot_be_imported(shared: WorkerPool) -> None:
@@ -195,10 +200,11 @@ def test_a_crash_is_not_tried_again(shared: WorkerPool, tmp_path: Path) -> None:
     assert (tmp_path / "calls").read_text() == "x"
 
 
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_an_item_whose_worker_is_killed_from_outside_is_tried_again(
-    shared: WorkerPool, tmp_path: Path
+    how: signal.Signals, shared: WorkerPool, tmp_path: Path
 ) -> None:
-    assert ask(shared, "die_once", str(tmp_path / "m"), signal.SIGKILL) == Done("second")
+    assert ask(shared, "die_once", str(tmp_path / "m"), how) == Done("second")
 
 
 def test_an_idle_worker_that_was_killed_is_replaced() -> None:
@@ -220,7 +226,7 @@ def test_every_item_is_answered_once_and_nothing_leaks_while_workers_are_killed(
 
     def kill_now_and_then(pool: WorkerPool) -> None:
         while len(killed) < 50:
-            time.sleep(chance.uniform(0.0, 0.2))
+            time.sleep(chance.uniform(0.0, 0.15))
             pids = pool.worker_pids()
             if pids:
                 killed.append(chance.choice(pids))
@@ -353,7 +359,8 @@ def test_big_arguments_and_values_travel(shared: WorkerPool) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"num_workers": 0}, {"memory_mb": 0}, {"deadline_seconds": 0.0}]
+    "arguments",
+    [{"num_workers": 0}, {"memory_mb": 0}, {"max_waiting": 0}, {"deadline_seconds": 0.0}],
 )
 def test_wrong_settings(arguments: dict[str, float]) -> None:
     with pytest.raises(PonderError, match=next(iter(arguments))):

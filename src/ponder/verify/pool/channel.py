@@ -20,7 +20,7 @@ from fractions import Fraction
 from typing import Any
 
 MAX_ANSWER_BYTES = 64 << 20
-MAX_REQUEST_BYTES = 1 << 30
+MAX_REQUEST_BYTES = 256 << 20
 _READ_BYTES = 1 << 18
 _HEADER = struct.Struct("!Q")
 _NUMBERS = {("fractions", "Fraction"): Fraction, ("decimal", "Decimal"): Decimal}

@@ -29,6 +29,7 @@ from ponder.verify.pool.channel import (
 )
 
 _REAP_SECONDS = 5.0
+_FROM_OUTSIDE = {-signal.SIGKILL, -signal.SIGTERM, -signal.SIGHUP}
 _ENVIRONMENT = {
     # one core a worker; and the same order of sets, so the same verdict, in every worker
     "OMP_NUM_THREADS": "1",
@@ -41,7 +42,7 @@ _ENVIRONMENT = {
 @dataclass(frozen=True, slots=True)
 class Lost:
     """The worker died without an answer, and not because of what it was given, as far as we know:
-    before its work started, or by a SIGKILL that was not ours."""
+    before its work started, or because somebody else killed it."""
 
     detail: str
 
@@ -120,7 +121,7 @@ class WorkerProcess:
         seconds = time.monotonic() - began
         if self._process.returncode == -signal.SIGALRM:
             return _too_long(request, seconds)
-        if self._process.returncode == -signal.SIGKILL:
+        if self._process.returncode in _FROM_OUTSIDE:
             return lost
         return Failed("crash", lost.detail, seconds)
 

@@ -60,7 +60,8 @@ class VerifierPool:
     A timeout, a crash or an exception of ours is the verdict ``error``, with the reason.
 
     Args:
-        num_workers: processes, and threads for the verifiers that run in one; default: the cores.
+        num_workers: the most processes, and threads for the verifiers that run in one; default:
+            the cores, and no more than 32.
         deadline_seconds, memory_mb, max_waiting: see ``WorkerPool``.
         runs: where verifiers run, in place of ``RUNS``.
     """
@@ -73,7 +74,7 @@ class VerifierPool:
         max_waiting: int = 4096,
         runs: Mapping[str, Where] = RUNS,
     ) -> None:
-        self.num_workers = available_cores() if num_workers is None else num_workers
+        self.num_workers = min(available_cores(), 32) if num_workers is None else num_workers
         self._workers = WorkerPool(self.num_workers, deadline_seconds, memory_mb, max_waiting)
         self._runs = runs
         self._max_waiting = max_waiting

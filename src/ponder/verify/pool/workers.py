@@ -16,11 +16,13 @@ from types import TracebackType
 from ponder.errors import PonderError
 from ponder.verify.pool.answers import Answer, Done, Failed
 from ponder.verify.pool.call import Request, describe, module_of
+from ponder.verify.pool.channel import MAX_REQUEST_BYTES
 from ponder.verify.pool.process import Lost, WorkerProcess
 
 MAX_ATTEMPTS = 3
 """How many workers an item is given to when they are lost through no fault of its own."""
 
+MAX_ARGUMENT_BYTES = MAX_REQUEST_BYTES // 2
 _JOIN_SECONDS = 5.0
 
 
@@ -54,7 +56,8 @@ class WorkerPool:
         max_waiting: int = 1024,
         start_seconds: float = 60.0,
     ) -> None:
-        for name, value in (("num_workers", num_workers), ("memory_mb", memory_mb)):
+        counts = {"num_workers": num_workers, "memory_mb": memory_mb, "max_waiting": max_waiting}
+        for name, value in counts.items():
             if value < 1:
                 raise PonderError(name, value, "use at least 1")
         if deadline_seconds <= 0:
@@ -94,6 +97,7 @@ class WorkerPool:
         The future's result is ``Done`` or ``Failed``; it has no exception. The function should be
         pure: it runs again, up to three times in all, if its worker is killed from outside (one
         that crashes or is too slow is not called again). Blocks while ``max_waiting`` calls wait.
+        Callbacks of the future run in the thread that watches the worker: keep them short.
 
         Args:
             modules: imported before the call's time starts, for functions that import lazily.
@@ -108,6 +112,10 @@ class WorkerPool:
             arguments = pickle.dumps(args)
         except Exception as error:  # noqa: BLE001 - an argument's own pickling may raise anything
             future.set_result(Failed("exception", f"arguments cannot travel: {describe(error)}"))
+            return future
+        if len(arguments) > MAX_ARGUMENT_BYTES:
+            detail = f"arguments cannot travel: {len(arguments)} bytes"
+            future.set_result(Failed("exception", detail))
             return future
         self._put(_Item(Request(function, imports, arguments, seconds), future))
         return future
