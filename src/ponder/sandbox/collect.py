@@ -44,6 +44,12 @@ class Streams:
         self.data[end] += chunk[: max(room + 1, 0)]
         return bool(chunk)
 
+    def drain(self, limits: Limits) -> None:
+        """Read what there is, without waiting."""
+        for end in self.data:
+            while self.take(end, limits):
+                pass
+
     def is_over(self, limits: Limits) -> bool:
         return any(self._room(end, limits) < 0 for end in self.data)
 
@@ -95,7 +101,11 @@ class Run:
     def outcome(self) -> Outcome:
         """Wait for the end; ZygoteGone if the zygote does not keep its part."""
         ended = self._wait()
-        return self._outcome(ended, time.monotonic() - self._started)
+        seconds = time.monotonic() - self._started
+        code = os.waitstatus_to_exitcode(ended.wait_status)
+        return outcome_of(
+            code, self._stopped, self._streams, self._limits, seconds, ended.cpu_seconds
+        )
 
     def _wait(self) -> Ended:
         poller = select.poll()
@@ -137,29 +147,33 @@ class Run:
             signal.pidfd_send_signal(self._process, signal.SIGKILL)
 
     def _drain(self) -> None:
-        for end in self._streams.data:
-            while self._streams.take(end, self._limits):
-                pass
+        self._streams.drain(self._limits)
         if self._stopped is None and self._streams.is_over(self._limits):
             self._stopped = "output"
 
-    def _outcome(self, ended: Ended, seconds: float) -> Outcome:
-        streams, limits = self._streams, self._limits
-        code = os.waitstatus_to_exitcode(ended.wait_status)
-        stderr = streams.text(streams.stderr, limits)
-        status = self._stopped or status_of(code, stderr)
-        result = streams.text(streams.result, limits)
-        return Outcome(
-            status=status,
-            stdout=streams.text(streams.stdout, limits),
-            stderr=stderr,
-            result=result or None,
-            exit_code=code if code >= 0 else None,
-            signal=-code if code < 0 else None,
-            seconds=seconds,
-            cpu_seconds=ended.cpu_seconds,
-            detail=detail_of(status, code, stderr, limits),
-        )
+
+def outcome_of(
+    code: int,
+    stopped: Status | None,
+    streams: Streams,
+    limits: Limits,
+    seconds: float,
+    cpu_seconds: float,
+) -> Outcome:
+    """The outcome of a process that is gone: its exit code, or minus the signal that ended it."""
+    stderr = streams.text(streams.stderr, limits)
+    status = stopped or status_of(code, stderr)
+    return Outcome(
+        status=status,
+        stdout=streams.text(streams.stdout, limits),
+        stderr=stderr,
+        result=streams.text(streams.result, limits) or None,
+        exit_code=code if code >= 0 else None,
+        signal=-code if code < 0 else None,
+        seconds=seconds,
+        cpu_seconds=cpu_seconds,
+        detail=detail_of(status, code, stderr, limits),
+    )
 
 
 _BY_SIGNAL: dict[int, Status] = {

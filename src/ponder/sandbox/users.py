@@ -9,7 +9,7 @@ from pathlib import Path
 # A range that distributions and container tools leave free (systemd's table of user numbers), so
 # that no file belongs to these users, no process either, and limits count one zygote's runs only.
 _FIRST, _COUNT = 0x70000000, 0x0FFD0000
-_SLOTS = 64  # zygotes of one process
+NUM_SLOTS = 64  # zygotes of one process
 NOBODY = 65534
 
 
@@ -24,7 +24,7 @@ def user_for(slot: int) -> User:
     """The user of this process's zygote number ``slot``."""
     if os.geteuid() != 0:
         return User(None)
-    number = _FIRST + (os.getpid() * _SLOTS + slot % _SLOTS) % _COUNT
+    number = _FIRST + (os.getpid() * NUM_SLOTS + slot % NUM_SLOTS) % _COUNT
     return User(number if _is_mapped(number) else NOBODY)
 
 

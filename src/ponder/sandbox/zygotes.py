@@ -19,10 +19,6 @@ from ponder.sandbox.parcel import Parcel
 from ponder.sandbox.users import User
 
 _READY_SECONDS = 30.0
-_BOOT = (
-    "import sys, json; told = json.loads(sys.argv[1]); sys.path.insert(0, told['code']);"
-    "import inside.zygote as zygote; del sys.path[0]; zygote.main(told)"
-)
 ENVIRONMENT = {
     "PATH": "/usr/bin:/bin",
     "LANG": "C.UTF-8",
@@ -40,10 +36,19 @@ def interpreter() -> str:
     return os.path.realpath(base)
 
 
+def boot(module: str) -> str:
+    """Source that imports a module of the other side, alone, and hands it what it is told."""
+    return (
+        "import sys, json; told = json.loads(sys.argv[1]); sys.path.insert(0, told['code']);"
+        f"import inside.{module} as module; del sys.path[0]; module.main(told)"
+    )
+
+
 class Zygote:
     """One zygote process; it runs one job at a time. ZygoteGone if it does not start."""
 
-    def __init__(self, user: User) -> None:
+    def __init__(self, user: User, slot: int = 0) -> None:
+        self.slot = slot
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         told = {
             "channel": theirs.fileno(),
@@ -55,7 +60,7 @@ class Zygote:
         self._spare: int | None = None
         with theirs:
             self._process = subprocess.Popen(
-                [interpreter(), FLAGS, "-c", _BOOT, json.dumps(told)],
+                [interpreter(), FLAGS, "-c", boot("zygote"), json.dumps(told)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,

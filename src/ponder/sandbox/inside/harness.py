@@ -125,17 +125,23 @@ def _module(name: str) -> dict[str, Any]:
     return module.__dict__
 
 
-def open_streams() -> None:
-    """Standard streams of the zygote's, which its children inherit with new files under them.
+def put_placeholders() -> None:
+    """Under a zygote's streams, what a run has there: a file at 0, pipes at 1 and 2.
 
-    Bytes that are no UTF-8 pass through. The streams ask once whether they can seek, so there
-    must be by now what a run has: a file at 0, pipes at 1 and 2.
+    The streams ask once, as they are opened, whether they can seek.
     """
     empty, (reading, writing) = os.memfd_create("stdin"), os.pipe()
     for number, found in enumerate((empty, writing, writing)):
         os.dup2(found, number)
     for found in (empty, reading, writing):
         os.close(found)
+
+
+def open_streams() -> None:
+    """Standard streams over 0, 1 and 2; bytes that are no UTF-8 pass through.
+
+    A zygote's children inherit them, with new files under them.
+    """
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         errors = "backslashreplace" if number == 2 else "surrogateescape"
         lines = 1 if number == 2 else -1

@@ -16,6 +16,7 @@ _VERSION_FLAG = 1
 _PATH_BENEATH = 1
 
 EXECUTE, WRITE_FILE, READ_FILE, READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
+SPECIAL_FILES = 1 << 6 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 12  # devices, sockets, fifos, links
 _FILE_RIGHTS = EXECUTE | WRITE_FILE | READ_FILE | 1 << 14 | 1 << 15  # + TRUNCATE, IOCTL_DEV
 _NUM_FS_RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15}  # from ABI 5: 16
 _NETWORK_RIGHTS = 0b11  # bind and connect of TCP, from ABI 4

@@ -50,6 +50,7 @@ def _prepare(user: int | None) -> tuple[bool, int]:
     """
     stdlib.preload()
     sys.modules["site"].setquit()  # exit() and quit(), which programs call
+    harness.put_placeholders()
     harness.open_streams()
     rules = landlock.ruleset(
         [(path, landlock.READ_FILE | landlock.READ_DIR) for path in stdlib.readable_entries()]
