@@ -104,6 +104,24 @@ def test_bad_value(capsys: Capture, settings: list[str]) -> None:
     assert "--top-p = 1.5: must be above 0 and at most 1" in line
 
 
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
+def test_numbers_that_are_none(capsys: Capture, settings: list[str], value: str) -> None:
+    for key in ("reward.accuracy", "optimizer.learning_rate", "sampling.temperature"):
+        line = complaint(capsys, "train", "zero-tiny", *settings, f"{key}={value}")
+        assert f"{key} = {value}: must be a finite number" in line
+    line = complaint(capsys, "eval", "base-tiny", "--problems", "gcd", f"--temperature={value}")
+    assert "--temperature" in line
+
+
+def test_a_place_that_cannot_be(capsys: Capture, settings: list[str], tmp_path: Path) -> None:
+    for place in ("/proc/ponder/run", str(tmp_path / ("x" * 300))):
+        others = [word for word in settings if not word.startswith("out=")]
+        line = complaint(capsys, "train", "zero-tiny", *others, f"out={place}")
+        assert "a folder cannot be made here" in line
+    line = complaint(capsys, "eval", "x", "--problems", "gcd", "--json", str(tmp_path))
+    assert "this is a folder; name a file in it" in line
+
+
 def test_missing_file(capsys: Capture, settings: list[str], tmp_path: Path, model: Path) -> None:
     missing = str(tmp_path / "none.jsonl")
     line = complaint(capsys, "train", "zero-tiny", *settings[:2], f"problems.path={missing}")

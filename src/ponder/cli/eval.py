@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from argparse import Namespace
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -31,8 +32,8 @@ from ponder.verify.pool import VerifierPool
 
 def run(arguments: Namespace) -> int:
     """Sample, verify, print, and write the JSON if one was asked for."""
-    if arguments.json is not None and not arguments.json.absolute().parent.is_dir():
-        raise PonderError("--json", str(arguments.json), "there is no such folder; make it first")
+    if arguments.json is not None:
+        _check_writable(arguments.json)
     config = parse_problems(arguments.problems)
     opened = open_model(arguments)
     problems, which = choose_problems(config, opened.run_config, arguments.num_problems)
@@ -51,6 +52,14 @@ def run(arguments: Namespace) -> int:
         _write_json(arguments, told | result.to_json())
         out.print(Text(f"written to {arguments.json}"), soft_wrap=True)
     return 0
+
+
+def _check_writable(path: Path) -> None:
+    """Minutes of sampling must not end at a path that cannot be a file."""
+    if path.is_dir():
+        raise PonderError("--json", str(path), "this is a folder; name a file in it")
+    if not path.absolute().parent.is_dir():
+        raise PonderError("--json", str(path), "there is no such folder; make it first")
 
 
 def choose_problems(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -67,8 +68,8 @@ def open_model(arguments: Namespace) -> OpenModel:
 
 
 def _sampling(temperature: float, top_p: float, limit: int) -> Sampling:
-    if not temperature >= 0:
-        raise PonderError("--temperature", temperature, "must be 0 (greedy) or more")
+    if not 0 <= temperature < math.inf:
+        raise PonderError("--temperature", temperature, "must be 0 (greedy) or more, and finite")
     if not 0 < top_p <= 1:
         raise PonderError("--top-p", top_p, "must be above 0 and at most 1 (1 is off)")
     return Sampling(temperature, top_p, max_completion_tokens=limit)

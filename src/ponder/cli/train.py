@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from argparse import Namespace
@@ -37,7 +38,7 @@ def run(arguments: Namespace) -> int:
         print_explanation(recipe, out)
         return 0
     path = recipe.config.out or new_run_path(recipe.config.name)
-    existed = path.exists()
+    existed = os.path.exists(path)  # unlike path.exists(), False also for impossible names
     folder = RunFolder.create(path, to_toml(recipe.config))
     try:
         return _train(recipe.config, folder, False, out)

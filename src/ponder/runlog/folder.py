@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from ponder.errors import PonderError
 from ponder.runlog.durable import disk_errors, remove_stale, write_atomic
 
 _held: set[int] = set()
+_NO_SUCH_NAME = {errno.ENOENT, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL}
 
 
 def _let_go_in_child() -> None:
@@ -45,6 +47,11 @@ class RunFolder:
                     part.mkdir(parents=True, exist_ok=True)
             except (FileExistsError, NotADirectoryError) as error:
                 fix = f"{error.filename} is a file; name a folder"
+                raise PonderError("out", str(path), fix) from error
+            except OSError as error:
+                if error.errno not in _NO_SUCH_NAME:
+                    raise
+                fix = f"a folder cannot be made here ({error.strerror}); name another"
                 raise PonderError("out", str(path), fix) from error
         with folder.lock():
             if folder.config_path.exists() or folder.metrics_path.exists():
