@@ -43,6 +43,10 @@ A verdict for every line of a file: {"gold": ..., "completion": ...} in, the sam
 `verdict`, `answer`, `reason` and `milliseconds` out, in order, none missing. A line that cannot
 be judged has the verdict "error" and the reason. Other fields go to the verifier as metadata."""
 
+_SANDBOX = """\
+Say what this machine has to isolate the programs that models write, and what is missing.
+With --doctor, also run programs that try to break out. Exit code 0 only if all are blocked."""
+
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):
     def __init__(self, prog: str) -> None:
@@ -67,6 +71,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_grade(_command(commands, "grade", "judge the completions in a file", _GRADE))
     _add_report(_command(commands, "report", "write a run's report", "Write RUN/report.html."))
     _add_doctor(_command(commands, "doctor", "say what this machine can do", "Look around."))
+    _add_sandbox(_command(commands, "sandbox", "say how safely programs can run", _SANDBOX))
     return parser
 
 
@@ -165,6 +170,11 @@ def _add_report(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_doctor(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_sandbox(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--doctor", action="store_true", help="try to break out")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 

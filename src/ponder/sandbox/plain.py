@@ -80,7 +80,7 @@ def _watch(process: subprocess.Popen[bytes], streams: Streams, limits: Limits) -
 
 
 def _file(data: bytes) -> IO[bytes]:
-    file = tempfile.TemporaryFile()
+    file = tempfile.TemporaryFile()  # noqa: SIM115  (the caller's to close)
     file.write(data)
     file.flush()
     file.seek(0)

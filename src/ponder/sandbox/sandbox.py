@@ -45,13 +45,13 @@ class Sandbox:
             found.refuse()
         self.is_isolated = found.ok
         self._num_parallel = num_parallel or min(_usable_cores(), NUM_SLOTS // 2)
-        self._compiler = Compiler()
         self._begin()
         _living.add(self)
 
     def _begin(self) -> None:
         self._permits = threading.BoundedSemaphore(self._num_parallel)
         self._lock = threading.Lock()
+        self._compiler = Compiler()
         self._idle: list[Zygote] = []
         self._busy: set[Zygote] = set()
         self._free_slots = set(range(NUM_SLOTS))

@@ -36,7 +36,7 @@ getcpu exit exit_group
 
 # What the zygote needs on top, and a program must not do.
 _ZYGOTE = """
-clone fork vfork wait4 kill pidfd_open sendmsg recvmsg prctl execveat openat open
+clone fork vfork wait4 kill tgkill pidfd_open sendmsg recvmsg prctl execveat openat open
 """
 
 # What a compiler needs on top, under Landlock rules that let it write in one folder only.
