@@ -61,6 +61,7 @@ BOMBS: tuple[Attack, ...] = (
         "memory",
         "crashed",
         "timeout",
+        "wrong",
     ),
     # time
     bomb("sleep", "import time\ntime.sleep(1000)\n", "timeout"),

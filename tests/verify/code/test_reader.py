@@ -9,7 +9,7 @@ import pytest
 
 from ponder.errors import PonderError
 from ponder.verify.code.kinds import CallTest, CheckTest, StdioTest, ValueTest
-from ponder.verify.code.reader import read_tests, parse_tests
+from ponder.verify.code.reader import parse_tests, read_tests
 from ponder.verify.code.rows import code_metadata, code_row
 
 

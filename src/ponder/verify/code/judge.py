@@ -134,12 +134,12 @@ def _call_job(program: str, test: CallTest) -> CallJob:
     if not test.args:
         return CallJob(program, test.call, encode(test.kwargs))
     owner, _, name = test.call.rpartition(".")
-    call = f"def _ponder_call(args, named):\n    return {owner + '().' if owner else ''}{name}"
-    return CallJob(
-        f"{program}\n{call}(*args, **named)\n",
-        "_ponder_call",
-        encode([list(test.args), test.kwargs]),
+    found = (
+        f"{owner}().{name}" if owner else f"{name} if {name!r} in globals() else Solution().{name}"
     )
+    call = f"def _ponder_call(args, named):\n    return ({found})(*args, **named)\n"
+    arguments = encode([list(test.args), test.kwargs])
+    return CallJob(f"{program}\n{call}", "_ponder_call", arguments)
 
 
 def status_of(test: CodeTest, outcome: Outcome) -> TestStatus:
