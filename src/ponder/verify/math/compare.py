@@ -52,8 +52,8 @@ def same(gold: Value, answer: Value, oracle: Oracle = cannot_tell) -> bool | Non
     if isinstance(gold, Named) or isinstance(answer, Named):
         return _same_named(gold, answer, oracle)
     gold, answer = _plain_set(gold), _plain_set(answer)
-    if isinstance(gold, Row) and isinstance(answer, Listing):
-        answer = _coordinates(answer)
+    if isinstance(gold, Row) or isinstance(answer, Row):
+        gold, answer = _coordinates(gold), _coordinates(answer)
     if isinstance(gold, Scalar) and isinstance(answer, Scalar):
         return _same_scalar(gold, answer, oracle)
     if isinstance(gold, Interval | Union) or isinstance(answer, Interval | Union):
@@ -93,8 +93,10 @@ def _plain_set(value: Value) -> Value:
     return value
 
 
-def _coordinates(listing: Listing) -> Value:
+def _coordinates(listing: Value) -> Value:
     """``x=2, y=3`` as ``(2, 3)``: only letters in the order of the alphabet."""
+    if not isinstance(listing, Listing):
+        return listing
     names = [item.name for item in listing.items if isinstance(item, Named)]
     values = tuple(item.value for item in listing.items if isinstance(item, Named))
     is_plain = len(names) == len(listing.items) and all(len(name) == 1 for name in names)

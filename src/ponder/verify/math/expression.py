@@ -77,8 +77,6 @@ class _Reader:
             raise TooHardError(f"no {token!r} where it is needed")
 
     def sum(self, depth: int) -> Ratio:
-        if depth > MAX_DEPTH:
-            raise TooHardError("nested too deeply")
         value = self.term(depth)
         while self.peek() in ("+", "-"):
             sign = 1 if self.next() == "+" else -1
@@ -153,6 +151,8 @@ class _Reader:
 
     def value(self, depth: int) -> Ratio:
         token = self.next()
+        if depth > MAX_DEPTH:
+            raise TooHardError("nested too deeply")
         if not token:
             raise TooHardError("nothing where a value is needed")
         if _is_literal(token):
@@ -241,7 +241,7 @@ class _Reader:
             return value
         if token == "-":
             self.next()
-            return multiply(number(-1), self.argument(depth), self.work)
+            return multiply(number(-1), self.value(depth + 1), self.work)
         if self.is_number(self.position):
             if one_digit and len(token) > 1:
                 raise TooHardError("which digits belong to the command?")

@@ -11,11 +11,11 @@ import re
 MAX_CHARACTERS = 400
 MAX_DEPTH = 12
 MAX_OPERATORS = 60
-MAX_EXPONENT = 1000
+MAX_BARS = 8
 
 _FUNCTIONS = """sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh ln log exp sqrt frac
-binom pi theta alpha beta gamma delta epsilon lambda mu phi varphi omega sigma rho tau eta psi zeta xi nu
-kappa chi cdot lfloor rfloor lceil rceil circ lvert rvert vert overline bar operatorname infty"""
+binom pi theta alpha beta gamma delta epsilon lambda mu phi varphi omega sigma rho tau eta psi zeta
+xi nu kappa chi cdot lfloor rfloor lceil rceil circ lvert rvert vert overline bar operatorname"""
 _KNOWN = frozenset(rf"\{name}" for name in _FUNCTIONS.split())
 _COMMAND = re.compile(r"\\(?:[A-Za-z]+|.)", re.DOTALL)
 _OTHER = re.compile(r"[0-9A-Za-z+\-*/^_!.|(){}\[\], ]*")
@@ -26,9 +26,10 @@ _RULES = [
         (r"\^\s*(?:\{[^{}]{0,80})?\s*-?\s*[0-9]{4}", "a large exponent"),
         (r"\^\s*(?:\\[A-Za-z]+|[A-Za-z0-9])\s*\^", "a tower of powers"),
         (r"\^\s*[(\[]", "a power in brackets"),
-        (r"[0-9.]\s+[0-9.]", "two numbers side by side"),
+        (r"(?<![_0-9.])[0-9.]+\s+[0-9.]", "two numbers side by side"),
         (r"!\s*[!^)}\]]|[0-9]{4}\s*!|\)\s*!|\}\s*!", "a large factorial"),
-        (r"\\binom\s*(?:\{[^{}]*[0-9]{4}|[^{}]*\{[^{}]*[0-9]{4})", "a large binomial"),
+        (r"\^\s*(?:\{[^{}]*\}|[A-Za-z0-9]+)\s*!", "a large factorial"),
+        (r"\\binom\s*(?:\{[^{}]*\}\s*)?\{[^{}]*(?:[0-9]{4}|\^)", "a large binomial"),
         (r"[\])}]\s*\^\s*\{?\s*[0-9]{2}", "a large power of an expression"),
         (r"(?<![A-Za-z\\])(?:[A-Za-z]{4,})", "words"),
         (r",", "a list"),
@@ -53,6 +54,8 @@ def refusal(text: str) -> str:
         return "nested too deeply"
     if sum(bare.count(operator) for operator in "+-*/^!_") > MAX_OPERATORS:
         return "too many operators"
+    if bare.count("|") > MAX_BARS:
+        return "too many bars"
     if _has_tower(text):
         return "a tower of powers"
     return next((reason for pattern, reason in _RULES if pattern.search(text)), "")

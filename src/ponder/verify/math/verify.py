@@ -13,7 +13,7 @@ from ponder.verify.math.compare import same
 from ponder.verify.math.limits import foreign, refusal
 from ponder.verify.math.normal import MAX_CHARACTERS, normal_text, text_key
 from ponder.verify.math.read import read
-from ponder.verify.math.values import Named, Scalar, Unreadable, Value, Words
+from ponder.verify.math.values import Listing, Named, Scalar, Unreadable, Value, Words
 from ponder.verify.pool import Failed, isolated
 
 DEADLINE_SECONDS = 2.0
@@ -101,7 +101,8 @@ def reference_fault(gold: str) -> str:
     value = read(gold)
     if isinstance(value, Unreadable):
         return value.reason
-    if isinstance(value, Words) and len(value.key.split()) > MAX_WORDS:
+    parts = value.items if isinstance(value, Listing) else (value,)
+    if sum(len(part.key.split()) for part in parts if isinstance(part, Words)) > MAX_WORDS:
         return "a sentence"
     if isinstance(value, Scalar) and value.value is None:
         return _formula_fault(value.text)
