@@ -6,6 +6,7 @@ Linear in the length of the text, whatever the text is.
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
 
 _BLOCKS: dict[str, str] = {
@@ -78,8 +79,9 @@ def _is_symbol(text: str, match: re.Match[str]) -> bool:
 
 _OPENER = re.compile(
     r"```|~~~|`|\$\$|\$|\\\(|\\\[|\\begin\{(?P<environment>[A-Za-z]{1,30}\*?)\}|\\[A-Za-z]+|\\."
-    r"|(?:https?://|www\.)[^\s\u3000-\uffef]+|[\w.+-]{1,64}@[\w-]{1,64}\.[\w.-]{1,64}|</?[a-z]{1,20}>"
+    r"|(?:https?://|www\.)[^\s\u3000-\uffef]+|(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,64}\.[\w.-]{1,64}|</?[a-z]{1,20}>"
 )
+_ENVIRONMENT_END = re.compile(r"\\end\{([A-Za-z]{1,30}\*?)\}")
 _CLOSERS = {"```": "```", "~~~": "~~~", "`": "`", "$$": "$$", "$": "$", r"\(": r"\)", r"\[": r"\]"}
 _TO_THE_END = {"```", "~~~"}
 """A fence that is never closed holds all the rest; any other opener is then an ordinary sign."""
@@ -94,30 +96,58 @@ def without_formulas_and_code(text: str) -> str:
     ``\begin{..}..\end{..}``. Code: fenced, and between backticks on one line.
     """
     kept: list[str] = []
-    missing: set[str] = set()
+    closers = _Closers(text)
     position = 0
     while opener := _OPENER.search(text, position):
         kept.append(text[position : opener.start()])
-        position = _end(text, opener, missing)
+        position = _end(text, opener, closers)
         kept.append(" ")
     kept.append(text[position:])
     return "".join(kept)
 
 
-def _end(text: str, opener: re.Match[str], missing: set[str]) -> int:
-    """Where the stretch that begins here ends: after its closer, or right after the opener.
+class _Closers:
+    """Where closers come next, in time linear in the text however many openers ask.
 
-    ``missing`` collects the closers that do not come any more, so that each is looked for in vain
-    only once.
+    A sign that does not come any more is looked for in vain only once; the ends of environments,
+    which may have any number of names, are found all at once.
     """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.missing: set[str] = set()
+        self.ends: dict[str, list[int]] | None = None
+
+    def next_sign(self, closer: str, start: int) -> int:
+        """Where it begins, or -1."""
+        if closer in self.missing:
+            return -1
+        found = self.text.find(closer, start)
+        if found < 0:
+            self.missing.add(closer)
+        return found
+
+    def after_environment(self, name: str, start: int) -> int:
+        """Where the text goes on after the environment, or -1."""
+        if self.ends is None:
+            self.ends = {}
+            for match in _ENVIRONMENT_END.finditer(self.text):
+                self.ends.setdefault(match[1], []).append(match.end())
+        ends = self.ends.get(name, [])
+        place = bisect_right(ends, start)
+        return ends[place] if place < len(ends) else -1
+
+
+def _end(text: str, opener: re.Match[str], closers: _Closers) -> int:
+    """Where the stretch that begins here ends: after its closer, or right after the opener."""
     sign, start = opener[0], opener.end()
-    environment = opener["environment"]
-    closer = rf"\end{{{environment}}}" if environment else _CLOSERS.get(sign)
-    if closer is None or closer in missing:
+    if opener["environment"]:
+        return max(start, closers.after_environment(opener["environment"], start))
+    closer = _CLOSERS.get(sign)
+    if closer is None:
         return start
-    found = text.find(closer, start)
+    found = closers.next_sign(closer, start)
     if found < 0:
-        missing.add(closer)
         return len(text) if sign in _TO_THE_END else start
     if sign in _ON_ONE_LINE and not _is_inline(sign, text, start, found):
         return start

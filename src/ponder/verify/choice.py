@@ -16,6 +16,7 @@ from ponder.verify.numbers import parse_number, same_number
 
 LETTERS = "ABCDEFGHIJ"
 MAX_ANSWER_CHARACTERS = 2_000
+MAX_ANSWER_LINES = 20
 
 
 def verify_choice(problem: Problem, completion_text: str) -> Judgement:
@@ -144,7 +145,7 @@ def _plain(text: str) -> str:
 
 
 _ANSWER_LINE = re.compile(
-    r"(?im:(?:\banswer\s*(?:is\s*:?|:|：)|(?:答案|选项)\s*(?:是|为|:|：)+|(?:应|故|该)选|^\s*选)"
+    r"(?im:(?:\banswer\s*(?:is\s*:?|:|：)|(?:答案|选项)\s*(?:是|为|:|：)+|(?:应|故|该)选|^[ \t]*选)"
     r"[ \t*]*([^\n]{1,200}))"
 )
 _SENTENCE_END = re.compile(r"[.。](?:\s|$)")
@@ -160,5 +161,7 @@ def _answers(metadata: Mapping[str, Any], text: str) -> tuple[list[str], str]:
     said = text.rpartition("</think>")[2].partition("<think>")[0]
     if "<answer>" in said:
         return [], "unfinished answer"
-    lines = [match[1] for match in _ANSWER_LINE.finditer(said)]
-    return [_SENTENCE_END.split(line)[0].strip(" *_") for line in lines], "no answer line"
+    lines = {_SENTENCE_END.split(match[1])[0].strip(" *_") for match in _ANSWER_LINE.finditer(said)}
+    if len(lines) > MAX_ANSWER_LINES:
+        return [], "too many different answer lines"
+    return sorted(lines), "no answer line"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
-from functools import lru_cache
-from itertools import product
+from collections.abc import Callable, Sequence
+from functools import lru_cache, reduce
+from operator import and_, or_
 from typing import Any
 
 from ponder.types import Judgement, Problem, Verdict
@@ -158,33 +158,57 @@ def _structure_fault(statements: str, gold: tuple[bool, ...]) -> str:
         said = json.loads(statements)
         if len(said) != len(gold):
             return "the puzzle has another number of statements than of inhabitants"
-        solutions = [
-            roles
-            for roles in product((True, False), repeat=len(gold))
-            if all(is_true(claim, roles) == role for claim, role in zip(said, roles, strict=True))
-        ]
+        solutions = solution_set(said)
     except (ValueError, TypeError, LookupError, RecursionError) as error:
         return f"the statements of the puzzle cannot be read: {error}"
-    if gold not in solutions:
+    if not solutions >> sum(1 << i for i, is_knight in enumerate(gold) if is_knight) & 1:
         return "the reference answer contradicts the statements"
-    return "" if len(solutions) == 1 else f"the puzzle has {len(solutions)} solutions"
+    count = solutions.bit_count()
+    return "" if count == 1 else f"the puzzle has {count} solutions"
 
 
-def is_true(claim: Any, roles: Sequence[bool]) -> bool:
-    """Whether a statement holds where ``roles[i]`` says that inhabitant i is a knight.
+def solution_set(statements: Sequence[Any]) -> int:
+    """The assignments that fit what inhabitant i says in ``statements[i]``, as a set of bits.
 
-    Raises ValueError, TypeError or LookupError if it is no statement.
+    Bit r stands for the assignment in which i is a knight where bit i of r is set. Raises
+    ValueError, TypeError or LookupError if something is no statement.
     """
+    knights = _knights(len(statements))
+    every = (1 << (1 << len(statements))) - 1
+    fitting = every
+    for is_knight, claim in zip(knights, statements, strict=True):
+        fitting &= every ^ is_knight ^ _holds(claim, knights, every)
+    return fitting
+
+
+def _holds(claim: Any, knights: tuple[int, ...], every: int) -> int:
+    """The assignments in which a statement holds."""
     operator, *parts = claim
     if operator in ("telling-truth", "lying"):
-        return roles[parts[0]] is (operator == "telling-truth")
-    values = [is_true(part, roles) for part in parts]
-    if operator == "not":
-        return not values[0]
-    if operator in ("and", "or"):
-        return all(values) if operator == "and" else any(values)
-    if operator == "->":
-        return not values[0] or values[1]
-    if operator == "<=>":
-        return values[0] == values[1]
-    raise ValueError(f"unknown operator {operator!r}")
+        who = int(parts[0])
+        if who < 0:
+            raise ValueError(f"there is no inhabitant {who}")
+        return knights[who] if operator == "telling-truth" else every ^ knights[who]
+    if operator not in _OPERATORS:
+        raise ValueError(f"unknown operator {operator!r}")
+    return _OPERATORS[operator](every, *(_holds(part, knights, every) for part in parts))
+
+
+_OPERATORS: dict[str, Callable[..., int]] = {
+    "not": lambda every, a: every ^ a,
+    "and": lambda every, *all_of: reduce(and_, all_of, every),
+    "or": lambda every, *any_of: reduce(or_, any_of, 0),
+    "->": lambda every, a, b: every ^ a | b,
+    "<=>": lambda every, a, b: every ^ a ^ b,
+}
+
+
+@lru_cache(maxsize=16)
+def _knights(count: int) -> tuple[int, ...]:
+    """For each inhabitant the assignments in which that one is a knight."""
+    if count > MAX_NAMES:
+        raise ValueError(f"{count} inhabitants are too many")
+    return tuple(
+        sum(1 << assignment for assignment in range(1 << count) if assignment >> i & 1)
+        for i in range(count)
+    )
