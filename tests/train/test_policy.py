@@ -16,7 +16,7 @@ from ponder.config.rl import (
     RLConfig,
     SamplingConfig,
 )
-from ponder.errors import GuardError
+from ponder.errors import GuardError, PonderError
 from ponder.models.tiny import make_tiny_model
 from ponder.train.batch import make_batch
 from ponder.train.policy import Policy
@@ -178,6 +178,23 @@ def test_state_restores_optimizer_reference_and_count(groups: list[Group]) -> No
         assert policy.update(minibatch) == resumed.update(minibatch)
     for ours, theirs in zip(policy.model.parameters(), resumed.model.parameters(), strict=True):
         assert torch.equal(ours, theirs)
+
+
+def test_a_resumed_run_has_the_settings_of_its_config(groups: list[Group]) -> None:
+    """config.toml may have been edited between: none of it is silently the old value."""
+    settings = config({"loss": "grpo"})
+    (minibatch,) = make_batch(groups, settings, 0).minibatches
+    policy = Policy(make_tiny_model(3)[0], settings)
+    policy.update(minibatch)
+    changed = {"optimizer": OptimizerConfig(beta1=0.5, eps=1e-3, weight_decay=0.25)}
+    resumed = Policy(policy.model, settings.model_copy(update=changed))
+    resumed.restore(policy.state(), 1)
+    for group, weight_decay in zip(resumed.optimizer.param_groups, (0.25, 0.0), strict=True):
+        assert (group["betas"], group["eps"]) == ((0.5, 0.95), 1e-3)
+        assert group["weight_decay"] == weight_decay
+    assert len(resumed.optimizer.state) == len(list(policy.model.parameters()))
+    with pytest.raises(PonderError, match="the checkpoint has no reference"):
+        Policy(policy.model, config({"kl_coef": 0.1})).restore(policy.state(), 1)
 
 
 def test_nothing_in_the_loss_is_an_update_of_zero(make_group: Any) -> None:

@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 
 from ponder.algo import LOSSES, aggregate, importance_weights, k3
 from ponder.config.rl import OptimizerConfig, RLConfig
+from ponder.errors import PonderError
 from ponder.train import guards
 from ponder.train.batch import Batch, Minibatch, PromptRows, split_by_tokens
 from ponder.train.forward import Scored, pad, score
@@ -75,9 +76,20 @@ class Policy:
         return {"optimizer": self.optimizer.state_dict(), "reference": reference}
 
     def restore(self, state: dict[str, Any], num_updates: int) -> None:
-        """Undo ``state``; the model's own weights must have been loaded already."""
+        """Undo ``state``; the model's own weights must have been loaded already.
+
+        The optimizer's settings stay those of the config. Raises PonderError where the config asks
+        for a reference that the run did not keep.
+        """
+        kl_coef = self.config.algorithm.kl_coef
+        if self.reference is not None and state["reference"] is None:
+            fix = "the checkpoint has no reference; set it to 0 again, or start a new run from it"
+            raise PonderError("algorithm.kl_coef", kl_coef, fix)
+        settings = [_settings(group) for group in self.optimizer.param_groups]
         self.optimizer.load_state_dict(state["optimizer"])
-        if self.reference is not None and state["reference"] is not None:
+        for group, ours in zip(self.optimizer.param_groups, settings, strict=True):
+            group.update(ours)
+        if self.reference is not None:
             self.reference.load_state_dict(state["reference"])
         self.num_updates = num_updates
 
@@ -191,6 +203,10 @@ def _adamw(model: nn.Module, config: OptimizerConfig) -> torch.optim.AdamW:
         eps=config.eps,
         fused=True,
     )
+
+
+def _settings(param_group: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in param_group.items() if key != "params"}
 
 
 def _frozen_copy(model: PreTrainedModel) -> PreTrainedModel:
