@@ -161,6 +161,25 @@ def test_the_mixtures_verifier_is_for_those_that_name_none(entries: list[dict[st
     assert {problem.verifier for problem in first(named.train, 100)} == {"text", "exact"}
 
 
+def test_a_verifier_of_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "own_for_mixture.py").write_text(
+        "def verify(problem, text):\n    return float(f'<{problem.answer}>' in text)\n"
+        "def reverse(problem, text):\n    return problem.answer[::-1] in text\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    path = str(
+        write(tmp_path / "a.jsonl", [{"question": f"{i}?", "answer": "ab"} for i in range(9)])
+    )
+    with pytest.raises(PonderError, match="none of its 9 rows is usable"):
+        build([{"path": path, "verifier": "own_for_mixture:verify"}])
+    rows = [{"question": f"{i}?", "answer": "aba"} for i in range(9)]
+    path = str(write(tmp_path / "b.jsonl", rows))
+    made = build([{"path": path, "verifier": "own_for_mixture:reverse"}], size=10)
+    assert verify(made.train[0], "aba").verdict is Verdict.CORRECT
+    with pytest.raises(PonderError, match="has no nothing; it has verify, reverse"):
+        build([{"path": path, "verifier": "own_for_mixture:nothing"}])
+
+
 @pytest.mark.parametrize(
     ("entry", "field", "fix"),
     [

@@ -24,7 +24,7 @@ from ponder.problems.rows import Dropped
 from ponder.problems.sources import ListSource
 from ponder.problems.tabular import every_row
 from ponder.runlog.durable import disk_errors
-from ponder.types import Judgement, ProblemSource, Verdict
+from ponder.types import Judgement, Problem, ProblemSource, Verdict
 from ponder.verify.pool import VerifierPool
 
 CLEAN, FAILED = 0, 1
@@ -61,7 +61,13 @@ def open_source(config: ProblemsConfig, num: int | None) -> tuple[ProblemSource,
         return task_source(config.model_copy(update={"size": size}), seed=0), []
     rows = every_row(config)
     name = config.name or config.hub or str(config.path)
-    return ListSource(name, rows.problems[:num]), rows.dropped if num is None else []
+    problems = [_patient(problem) for problem in rows.problems[:num]]
+    return ListSource(name, problems), rows.dropped if num is None else []
+
+
+def _patient(problem: Problem) -> Problem:
+    """A program has all of the deadline for a test, unless the problem itself says how long."""
+    return replace(problem, metadata={"time_seconds": DEADLINE_SECONDS, **problem.metadata})
 
 
 def _audit(source: ProblemSource, out: Console) -> AuditReport:

@@ -60,7 +60,8 @@ def _files_of_split(folder: Path, split: str | None, field: str) -> list[Path]:
     found = [file for file in files if names[file] == split]
     if not found:
         there = sorted(set(names.values()))
-        raise PonderError(field, split, f"{folder} has the splits {', '.join(there)}")
+        fix = f"{folder} has the splits {', '.join(there)}; a single file needs no splits"
+        raise PonderError(field, split, fix)
     return found
 
 

@@ -13,8 +13,8 @@ _UNIT = re.compile(
     r"\\[A-Za-z]++|[A-Za-z\u00c0-\u024f\u0370-\u03ff\u0400-\u052f]++(?:['\u2019][A-Za-z]++)*+|[0-9]++|\S"
 )
 DEFAULT_NGRAM = 20
-"""Sound text repeats none of that length: of GSM8K's solutions 0 in 1,000 are below -0.1 with it, of
-MATH-500's, full of formulas, 12; with 8 it would be 4 and 164."""
+"""Sound text rarely says so much twice: none of GSM8K's 1,319 solutions is below -0.1 with it, and
+1.2 % of MATH-500's, which are full of formulas; with 8 it would be 0.4 % and 16 %."""
 
 
 def repetition_penalty(text: str, ngram: int = DEFAULT_NGRAM) -> float:
