@@ -8,10 +8,14 @@ from typing import Any
 
 import pytest
 
+from ponder.cli.console import console
+from ponder.cli.judge import as_json, table
 from ponder.cli.main import main
 from ponder.errors import PonderError
 from ponder.sandbox.jobs import ScriptJob
 from ponder.sandbox.sandbox import Sandbox
+from ponder.types import Verdict
+from ponder.verify.code.judge import CaseResult, JudgeResult
 
 Capture = pytest.CaptureFixture[str]
 
@@ -96,12 +100,21 @@ def test_any_bytes_are_judged(tmp_path: Path, capsys: Capture, program: bytes) -
 
 
 def test_unsafe_is_said(tmp_path: Path, capsys: Capture) -> None:
+    """Where the isolation is there, it is used all the same."""
     arguments = [*files(tmp_path, "print(1)", {"stdout": "1"}), "--unsafe"]
     assert main([*arguments, "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
-    assert (printed["verdict"], printed["isolated"]) == ("correct", False)
+    assert printed["verdict"] == "correct"
+    assert (printed["isolated"], printed["unsafe"]) == (True, True)
     assert main(arguments) == 0
-    assert "NOT ISOLATED" in capsys.readouterr().out
+    assert "--unsafe was not needed" in capsys.readouterr().out
+
+
+def test_a_run_without_isolation_is_marked(capsys: Capture) -> None:
+    result = JudgeResult(Verdict.CORRECT, 1, 1, (CaseResult("passed", 0.1),), num_weak=1)
+    assert as_json(result, False, True)["isolated"] is False
+    console().print(table(result, False, True))
+    assert "weak: 1 ran beside the program; NOT ISOLATED" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -32,9 +32,10 @@ def run(arguments: Namespace) -> int:
         )
     out = console()
     if arguments.json:
-        out.out(json.dumps(as_json(result, not arguments.unsafe)), highlight=False)
+        found = as_json(result, sandbox.is_isolated, arguments.unsafe)
+        out.out(json.dumps(found), highlight=False)
     else:
-        out.print(_table(result, not arguments.unsafe))
+        out.print(table(result, sandbox.is_isolated, arguments.unsafe))
     return 0
 
 
@@ -55,13 +56,14 @@ def read_test_file(path: Path) -> tuple[CodeTest, ...]:
     return tuple(tests)
 
 
-def as_json(result: JudgeResult, is_isolated: bool) -> dict[str, Any]:
-    """What ``--json`` prints."""
+def as_json(result: JudgeResult, is_isolated: bool, is_unsafe: bool) -> dict[str, Any]:
+    """What ``--json`` prints; ``is_unsafe`` is what was asked, ``is_isolated`` what was done."""
     return {
         "verdict": result.verdict.value,
         "passed": result.passed,
         "total": result.total,
         "isolated": is_isolated,
+        "unsafe": is_unsafe,
         "weak": result.num_weak,
         "tests": [
             {"status": case.status, "seconds": round(case.seconds, 4)} for case in result.cases
@@ -84,19 +86,21 @@ def _num_cores() -> int:
     return os.cpu_count() or 1
 
 
-def _table(result: JudgeResult, is_isolated: bool) -> Table:
-    table = Table(box=None, pad_edge=False)
-    table.add_column("test", justify="right")
-    table.add_column("status")
-    table.add_column("seconds", justify="right")
-    table.add_column("", overflow="fold")
+def table(result: JudgeResult, is_isolated: bool, is_unsafe: bool) -> Table:
+    """The same for people: a row a test, and a row for them all."""
+    rows = Table(box=None, pad_edge=False)
+    rows.add_column("test", justify="right")
+    rows.add_column("status")
+    rows.add_column("seconds", justify="right")
+    rows.add_column("", overflow="fold")
     for number, case in enumerate(result.cases, 1):
         style = "green" if case.status == "passed" else "red"
         status, detail = Text(case.status, style=style), Text(shown(case.detail), style="dim")
-        table.add_row(str(number), status, f"{case.seconds:.3f}", detail)
-    counts = f"{result.passed} of {result.total} passed"
-    notes = "" if is_isolated else "NOT ISOLATED (--unsafe)"
+        rows.add_row(str(number), status, f"{case.seconds:.3f}", detail)
+    words = [f"{result.passed} of {result.total} passed"]
     if result.num_weak:
-        notes = f"{notes} weak: {result.num_weak} ran beside the program".strip()
-    table.add_row("", Text(result.verdict.value, style="bold"), "", Text(f"{counts} {notes}"))
-    return table
+        words.append(f"weak: {result.num_weak} ran beside the program")
+    if is_unsafe:
+        words.append("isolated, --unsafe was not needed" if is_isolated else "NOT ISOLATED")
+    rows.add_row("", Text(result.verdict.value, style="bold"), "", Text("; ".join(words)))
+    return rows
