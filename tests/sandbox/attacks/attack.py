@@ -7,15 +7,16 @@ looks for.
 
 from __future__ import annotations
 
+import os
 import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-MARK = "ponder_attack"
+MARK = f"ponder_attack_{os.getpid()}"
 """In the name of every file that an attack tries to make."""
 
-SECRET_FILE = "/tmp/ponder_secret_tests.json"
+SECRET_FILE = f"/tmp/ponder_tests_{os.getpid()}.json"
 """World-readable while the suite runs: tests that lie around on the disk."""
 
 SECRET = "EXPECTED:" + "913-kestrel"

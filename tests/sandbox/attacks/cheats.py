@@ -329,13 +329,10 @@ _HUNTING = (
     cheat("hunts in stdin", _HUNT + "import sys\nprint(found(sys.stdin.read()))\n", tests=[_STDIO]),
     cheat(
         "hunts in memory",
-        _HUNT + "import ctypes\ndef ranges():\n    import gc\n"
-        "    places = sorted(id(o) for o in gc.get_objects())\n"
-        "    return places[0], places[-1]\ndef f(x):\n"
-        "    objects = __import__('gc').get_objects()\n"
-        "    for o in objects:\n        raw = ctypes.string_at(id(o), 64)\n"
-        "        got = found(raw)\n"
-        "        if got: return got\n",
+        _HUNT + "import ctypes, gc, sys\ndef f(x):\n    for thing in gc.get_objects():\n"
+        "        for part in gc.get_referents(thing):\n"
+        "            raw = ctypes.string_at(id(part), min(sys.getsizeof(part, 64), 1 << 16))\n"
+        "            got = found(raw)\n            if got: return got\n",
         seconds=3.0,
     ),
     cheat(

@@ -18,7 +18,7 @@ from tests.sandbox.attacks.attack import SECRET, SECRET_FILE, Attack
 from tests.sandbox.attacks.bombs import BOMBS
 from tests.sandbox.attacks.cheats import CHEATS
 from tests.sandbox.attacks.probes import PROBES
-from tests.sandbox.attacks.traces import Watch, descendants
+from tests.sandbox.attacks.traces import Watch
 
 from ponder.sandbox.jobs import Limits, ScriptJob
 from ponder.sandbox.sandbox import Sandbox
@@ -40,10 +40,8 @@ class Report:
     fault: str
 
 
-def run_attack(attack: Attack, sandbox: Sandbox) -> Report:
-    """Put the attack to its tests, look for traces, and see that the next program runs as ever."""
-    zygotes = _zygotes(sandbox)
-    watch = Watch()
+def run_attack(attack: Attack, sandbox: Sandbox, watch: Watch) -> Report:
+    """Put the attack to its tests, see that the next program runs as ever, and look for traces."""
     limits = Limits(wall_seconds=attack.seconds, memory_mb=attack.memory_mb)
     tests = read_tests(attack.tests)
     result = judge(attack.program, tests, limits, sandbox, attack.language)
@@ -55,9 +53,9 @@ def run_attack(attack: Attack, sandbox: Sandbox) -> Report:
         faults.append(f"it held the sandbox for {result.seconds:.1f} s")
     if any(faults) and attack.language == "python":
         faults.append(_said(attack, sandbox, limits))
-    faults += watch.new_traces(zygotes | _zygotes(sandbox))
-    if not _is_healthy(sandbox):
+    if not is_healthy(sandbox):
         faults.append("the next program failed")
+    faults += watch.new_traces()
     return Report(attack.name, attack.family, statuses, result.seconds, "; ".join(faults))
 
 
@@ -66,13 +64,8 @@ def _said(attack: Attack, sandbox: Sandbox, limits: Limits) -> str:
     return f"{outcome.status}: {outcome.stdout[-200:]!r} {outcome.stderr[-300:]!r}"
 
 
-def _zygotes(sandbox: Sandbox) -> set[int]:
-    """The processes of an idle sandbox, started if need be."""
-    _is_healthy(sandbox)
-    return descendants(os.getpid())
-
-
-def _is_healthy(sandbox: Sandbox) -> bool:
+def is_healthy(sandbox: Sandbox) -> bool:
+    """Whether a plain program runs as it should."""
     outcome = sandbox.run(ScriptJob("import json\nprint(len(input()), json.dumps([1]))", b"abc"))
     return outcome.status == "finished" and outcome.stdout == b"3 [1]\n"
 
@@ -98,8 +91,10 @@ def main() -> int:
     """Run all, print JSON lines; the exit code says whether every attack was beaten."""
     is_right = True
     with secret_file(), Sandbox(num_parallel=1) as sandbox:
+        is_healthy(sandbox)
+        watch = Watch()
         for attack in filter(can_run, ATTACKS):
-            report = run_attack(attack, sandbox)
+            report = run_attack(attack, sandbox, watch)
             is_right = is_right and not report.fault
             print(json.dumps(asdict(report)), flush=True)
     return 0 if is_right else 1

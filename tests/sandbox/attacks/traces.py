@@ -5,7 +5,6 @@ from __future__ import annotations
 import glob
 import os
 import time
-from collections.abc import Iterable
 from pathlib import Path
 
 from tests.sandbox.attacks.attack import MARK
@@ -52,16 +51,22 @@ def _shared_memory() -> list[str]:
 
 
 class Watch:
-    """Remembers what there was, and says what is new: processes of ours or orphans, files, IPC."""
+    """Remembers what there was, and says what is new: processes of ours or orphans, files, IPC.
+
+    Made while every sandbox of this process is idle, and asked when it is again: the zygotes may
+    be others by then, but not more.
+    """
 
     def __init__(self) -> None:
+        time.sleep(0.1)
+        self.num_processes = len(descendants(os.getpid()))
         self.settings = _settings()
         self.orphans = _orphans()
 
-    def new_traces(self, zygotes: Iterable[int]) -> list[str]:
+    def new_traces(self) -> list[str]:
         """What is left after an attack, once processes have had a moment to end."""
         end = time.monotonic() + _PATIENCE_SECONDS
-        while (left := self._processes(set(zygotes))) and time.monotonic() < end:
+        while (left := self._processes()) and time.monotonic() < end:
             time.sleep(0.02)
         traces = [f"process {pid}" for pid in sorted(left)]
         for folder in _FOLDERS:
@@ -75,9 +80,9 @@ class Watch:
             traces.append("a setting of the kernel")
         return traces + _shared_memory()
 
-    def _processes(self, zygotes: set[int]) -> set[int]:
-        ours = {pid for pid in descendants(os.getpid()) if pid not in zygotes}
-        return ours | (_orphans() - self.orphans)
+    def _processes(self) -> set[int]:
+        ours = descendants(os.getpid())
+        return (ours if len(ours) > self.num_processes else set()) | (_orphans() - self.orphans)
 
 
 def _orphans() -> set[int]:
