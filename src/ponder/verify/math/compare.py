@@ -271,6 +271,10 @@ def _matched(gold: list[Value], answer: list[Value], oracle: Oracle) -> bool | N
             doubtful.append(item)
         else:
             del left[found]
+    if not all(_may_be_one_of(item, left) for item in doubtful):
+        return False
+    if not all(_may_be_one_of(item, doubtful) for item in left):
+        return False
     is_sure = True
     for item in doubtful:
         results: list[bool | None] = []
@@ -285,6 +289,10 @@ def _matched(gold: list[Value], answer: list[Value], oracle: Oracle) -> bool | N
         else:
             return False
     return True if is_sure else None
+
+
+def _may_be_one_of(item: Value, others: list[Value]) -> bool:
+    return any(same(item, other) is not False for other in others)
 
 
 def _same_intervals(gold: Value, answer: Value, oracle: Oracle) -> bool | None:

@@ -36,7 +36,7 @@ _SUBSCRIPT = re.compile(r"_\s*(?:\{\s*([A-Za-z0-9]{1,8})\s*\}|([A-Za-z0-9]))")
 _GREEK_NAMES = """alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa
 lambda mu nu xi rho sigma tau upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Sigma
 Phi Psi Omega ell"""
-_GREEK = frozenset(rf"\{name}" for name in _GREEK_NAMES.split())
+GREEK = frozenset(rf"\{name}" for name in _GREEK_NAMES.split())
 _PAIRS = {"(": ")", "[": "]", "{": "}", r"\{": r"\}"}
 _ROOTS = {r"\sqrt", r"\frac", r"\binom", r"\overline", r"\bar", r"\dot"}
 
@@ -58,7 +58,7 @@ class _Reader:
             match = _TOKEN.match(text, position)
             assert match is not None
             token, position = match[0].strip(), match.end()
-            if (token.isalpha() or token in _GREEK) and (sub := _SUBSCRIPT.match(text, position)):
+            if (token.isalpha() or token in GREEK) and (sub := _SUBSCRIPT.match(text, position)):
                 token, position = f"{token}_{sub[1] or sub[2]}", sub.end()
             self.tokens.append(token)
         self.position = 0
@@ -112,7 +112,7 @@ class _Reader:
             or token in _ROOTS
             or token[0].isalnum()
             or _is_literal(token)
-            or token.split("_")[0] in _GREEK
+            or token.split("_")[0] in GREEK
         )
 
     def factor(self, depth: int) -> Ratio:
@@ -164,7 +164,7 @@ class _Reader:
         if token in _ROOTS:
             return self.command(token, depth)
         name = token.split("_")[0]
-        if token == r"\pi" or name in _GREEK or (len(name) == 1 and name.isalpha()):
+        if token == r"\pi" or name in GREEK or (len(name) == 1 and name.isalpha()):
             if not token.isascii():
                 raise TooHardError("a letter of another script")
             return atom(token.removeprefix("\\"))

@@ -10,6 +10,7 @@ import re
 from functools import lru_cache
 
 from ponder.verify.math.algebra import NoValueError
+from ponder.verify.math.expression import GREEK
 from ponder.verify.math.normal import MAX_CHARACTERS, is_balanced, normal_text, unwrapped
 from ponder.verify.math.scalars import plain_number, read_scalar
 from ponder.verify.math.split import bracketed, split
@@ -45,7 +46,7 @@ _LIST = frozenset({",", ";", r"\or", r"\and"})
 _COMMAS = frozenset({",", ";"})
 _RELATIONS = frozenset({"=", "<", ">", r"\le", r"\ge", r"\ne", r"\approx", r"\equiv", r"\sim"})
 _LESS, _MORE = ("<", r"\le"), (">", r"\ge")
-_VARIABLE = re.compile(r"(?:[A-Za-z]|\\[A-Za-z]{2,10})(?:_(?:[A-Za-z0-9]|\{[A-Za-z0-9]{1,8}\}))?'?")
+_VARIABLE = re.compile(r"([A-Za-z]|\\[A-Za-z]{2,10})(?:_(?:[A-Za-z0-9]|\{[A-Za-z0-9]{1,8}\}))?'?")
 _LABEL = re.compile(
     r"[A-Z]{2,6}|[A-Za-z]{3,15}|[A-Za-z](?:_\{?[A-Za-z0-9]{1,8}\}?)?'{0,2}\([A-Za-z0-9, ]{1,12}\)"
     r"|\([A-Za-z](?:\s*,\s*[A-Za-z])+\)|\\angle\s*[A-Z]{1,3}|\\overline\s*\{[A-Z]{2}\}"
@@ -111,11 +112,9 @@ def _list(text: str, depth: int) -> Value | None:
     parts, separators = split(text, _LIST)
     if not separators:
         return None
-    parts = [part for part in parts if part]
-    if len(parts) > MAX_ITEMS:
-        return Unreadable("too many items")
-    if len(parts) == 1:
-        return _read(parts[0], depth + 1)
+    parts = _without_gaps(parts, separators)
+    if not all(parts) or len(parts) > MAX_ITEMS:
+        return Unreadable("too many items" if all(parts) else "an empty item")
     items = tuple(_read(part, depth + 1) for part in parts)
     if any(isinstance(item, Unreadable) for item in items):
         return Unreadable("an item that can't be read")
@@ -123,6 +122,13 @@ def _list(text: str, depth: int) -> Value | None:
         both = r"\and" in separators
         return Unreadable("two conditions at once") if both else Union(items)
     return _one_name(_flat(items))
+
+
+def _without_gaps(parts: list[str], separators: list[str]) -> list[str]:
+    """Without what is empty between a comma and a connective: ``1, 2, and 3``."""
+    inner = zip(parts[1:-1], separators, separators[1:], strict=False)
+    kept = [part for part, one, other in inner if part or one not in _COMMAS or other in _COMMAS]
+    return [parts[0], *kept, parts[-1]]
 
 
 def _flat(items: tuple[Value, ...]) -> tuple[Value, ...]:
@@ -160,9 +166,9 @@ def _member(text: str, depth: int) -> Value | None:
     parts, found = split(text, frozenset({r"\in"}))
     if not found:
         return None
-    if len(parts) != 2 or not _VARIABLE.fullmatch(parts[0]):
+    if len(parts) != 2 or not _is_variable(parts[0]):
         return Unreadable("in what?")
-    return Named(name_key(parts[0]), _read(parts[1], depth + 1))
+    return _named(parts[0], parts[1], depth)
 
 
 def _relation(text: str, depth: int) -> Value | None:
@@ -184,24 +190,30 @@ def _relation(text: str, depth: int) -> Value | None:
 
 
 def _equation(left: str, right: str, depth: int) -> Value:
-    one, other = is_name(left), is_name(right)
-    if one and not (_VARIABLE.fullmatch(left) and _VARIABLE.fullmatch(right)):
-        value = _read(right, depth + 1)
-        return value if isinstance(value, Unreadable) else Named(name_key(left), value)
-    if other and not one and _VARIABLE.fullmatch(right):
-        value = _read(left, depth + 1)
-        return value if isinstance(value, Unreadable) else Named(name_key(right), value)
+    are_both = _is_variable(left) and _is_variable(right)
+    if is_name(left) and not are_both:
+        return _named(left, right, depth)
+    if _is_variable(right) and not are_both:
+        return _named(right, left, depth)
     first, second = _read(left, depth + 1), _read(right, depth + 1)
     if isinstance(first, Scalar) and isinstance(second, Scalar):
         return Equation(first, second)
     return Unreadable("an equation of what are no quantities")
 
 
+def _named(name: str, text: str, depth: int) -> Value:
+    value = _read(text, depth + 1)
+    return value if isinstance(value, Unreadable) else Named(name_key(name), value)
+
+
 def is_name(text: str) -> bool:
     r"""A variable, or a label such as ``AB``, ``f(x)``, ``(x, y)`` or a word."""
-    if text == r"\pi":
-        return False
-    return bool(_VARIABLE.fullmatch(text) or _LABEL.fullmatch(text))
+    return _is_variable(text) or bool(_LABEL.fullmatch(text))
+
+
+def _is_variable(text: str) -> bool:
+    match = _VARIABLE.fullmatch(text)
+    return match is not None and (not text.startswith("\\") or match[1] in GREEK)
 
 
 def name_key(text: str) -> str:
