@@ -228,6 +228,18 @@ def test_a_damaged_config_is_an_error(tmp_path: Path) -> None:
         write_report(run.path)
 
 
+def test_other_damaged_files_are_errors_that_name_them(tmp_path: Path) -> None:
+    run = build_run(tmp_path / "run", steps=2, groups=2, size=2)
+    run.config_path.write_bytes(b'name = "\xff"')
+    with pytest.raises(PonderError, match=r"config\.toml.*not UTF-8"):
+        write_report(run.path)
+    run.config_path.write_text('name = "x"')
+    for text in ("[]", '{"before": {}}'):
+        run.summary_path.write_text(text)
+        with pytest.raises(PonderError, match=r"summary\.json.*not a summary"):
+            write_report(run.path)
+
+
 def test_series_join_the_rows_of_a_step() -> None:
     rows = [
         {"step": 0, "eval/pass@1": 0.1},
@@ -240,6 +252,11 @@ def test_series_join_the_rows_of_a_step() -> None:
         "eval/pass@1": Series([0], [0.1]),
         "loss/kl": Series([0, 1], [1.0, 3.0]),
     }
+
+
+def test_values_that_are_no_numbers_are_left_out() -> None:
+    rows = [{"step": 0, "a/b": "x", "a/c": None, "a/d": math.nan, "a/e": 1}]
+    assert set(collect_series(rows)) == {"a/e"}
 
 
 def test_evenly() -> None:

@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from ponder.errors import PonderError
@@ -66,11 +67,11 @@ def load_run(folder: RunFolder) -> RunData:
     """Read everything but the rollouts.
 
     Raises:
-        PonderError: config.toml or metrics.jsonl is damaged.
+        PonderError: config.toml, metrics.jsonl or summary.json is damaged.
     """
-    config_toml = folder.config_path.read_text(encoding="utf-8")
+    config_toml = _read_text(folder.config_path)
     rows = read_metrics(folder.metrics_path)
-    summary = read_json(folder.summary_path) if folder.summary_path.exists() else None
+    summary = _read_summary(folder) if folder.summary_path.exists() else None
     before, after = _evaluations(rows, summary)
     return RunData(
         folder=folder,
@@ -87,11 +88,12 @@ def load_run(folder: RunFolder) -> RunData:
 
 
 def collect_series(rows: Sequence[dict[str, Any]]) -> dict[str, Series]:
-    """Rows as curves. Where two rows of a step hold a key the later one counts; NaN is left out."""
+    """Rows as curves. Where two rows of a step hold a key the later one counts; what is no finite
+    number is left out."""
     by_key: dict[str, dict[int, float]] = {}
     for row in rows:
         for key, value in row.items():
-            if key != "step" and math.isfinite(value):
+            if key != "step" and isinstance(value, int | float) and math.isfinite(value):
                 by_key.setdefault(key, {})[row["step"]] = value
     return {
         key: Series(sorted(points), [points[step] for step in sorted(points)])
@@ -112,6 +114,21 @@ def evenly(length: int, limit: int) -> list[int]:
     if limit <= 1:
         return [length - 1][:limit]
     return [round(i * (length - 1) / (limit - 1)) for i in range(limit)]
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise PonderError("run", str(path), f"not UTF-8 ({error}); restore the file") from error
+
+
+def _read_summary(folder: RunFolder) -> dict[str, Any]:
+    summary = read_json(folder.summary_path)
+    if not isinstance(summary, dict) or not isinstance(summary.get("steps"), int):
+        fix = 'not a summary ({"steps": n, ...}); delete the file to have a report without it'
+        raise PonderError("run", str(folder.summary_path), fix)
+    return summary
 
 
 def _parse(folder: RunFolder, config_toml: str) -> dict[str, Any]:
