@@ -76,6 +76,16 @@ def test_verifiers_and_fields_of_a_file(tmp_path: Path) -> None:
     assert main(["audit", f"{path}:{fields},verifier=exact"]) == 1
 
 
+def test_a_verifier_of_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "own_for_audit.py").write_text(
+        "def verify(problem, text):\n    return f'<answer> {problem.answer} <' in text\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    path = write(tmp_path / "a.jsonl", [{"question": "a?", "answer": "grün"}])
+    assert main(["audit", f"{path}:verifier=own_for_audit:verify"]) == 0
+    assert main(["audit", f"{path}:verifier=own_for_audit:no"]) == 2
+
+
 def test_a_task(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["audit", "gcd", "--num", "5"]) == 0
     assert main(["audit", "game_of_life_halting", "--num", "3"]) == 1

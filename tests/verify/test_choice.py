@@ -29,7 +29,7 @@ def judge(
         "C. 42", "C: 42", "(C) 42", "(C) 42.", "C 42", "option C", "Option (C)", "choice C", "Ｃ",
         "（Ｃ）", "c", "(c)", "42", "42.0", r"$42$", r"\boxed{C}", r"\boxed{\text{C}}", "42 (C)",
         "The answer is C", "the correct answer is (C).", "the answer is option C", "答案：C", "选C",
-        "C、42", "$C$", r"\textbf{(C) } 42", "\n C \n",
+        "C、42", "$C$", r"\textbf{(C) } 42", r"\textbf{(C)}\ 42", r"(C)~\text{42}", "\n C \n",
     ],
 )  # fmt: skip
 def test_accepted(answer: str) -> None:
@@ -77,6 +77,8 @@ def test_a_letter_is_a_letter_also_where_it_is_an_options_text() -> None:
     assert read_choice("C", ["C", "H", "O"]) == "C"
     assert read_choice("H", ["C", "H", "O"]) == "B"
     assert read_choice("A", ["B", "A"]) == "A"
+    assert read_choice("c", ["c", "2c", "3c"]) == "A"  # but a small one is first of all a text
+    assert read_choice("c", ["x", "2c", "3c"]) == "C"
 
 
 def test_without_choices_the_letter_stands_alone_or_before_a_number() -> None:

@@ -46,7 +46,7 @@ class ProblemsConfig(Config):
     verifier: str | None = None
     """A name or "module:function"; without it the source's own verifier ("exact" for files)."""
     size: int = Field(default=100_000, ge=1)
-    """Number of training problems that a procedural task makes."""
+    """Number of training problems that a procedural task or a mixture makes."""
 
     @model_validator(mode="after")
     def _one_source(self) -> ProblemsConfig:

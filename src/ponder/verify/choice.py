@@ -74,9 +74,10 @@ def read_choice(answer: str, choices: Sequence[str] | None) -> str | None:
     letter, rest = _split_letter(text)
     if choices is None:
         return letter if letter and (not rest or parse_number(rest)) else None
-    if letter and not rest and LETTERS.index(letter) < len(choices):
-        return letter
     texts = _by_text(text, choices)
+    is_capital = letter in text  # a small "c" may be an option's text, such as the speed of light
+    if letter and not rest and LETTERS.index(letter) < len(choices) and (is_capital or not texts):
+        return letter
     if len(texts) == 1:
         return texts[0]  # before "letter and text": an option may say "A) and B)"
     return letter if letter and letter in _by_text(rest, choices) else None
@@ -86,6 +87,7 @@ _FULL_WIDTH = str.maketrans(
     {chr(code): chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)} | {"\u3000": " ", "\xa0": " "}
 )
 _TEXT_COMMAND = re.compile(r"\\(?:text|textbf|textrm|textit|mathrm|mathbf|mbox)\s*\{([^{}]*)\}")
+_LATEX_SPACE = re.compile(r"\\[,;:! ]|\\q?quad(?![A-Za-z])|~")
 _BOLD = re.compile(r"\*\*([^*]+)\*\*")
 _WRAPPERS = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"), ("{", "}"))
 _PREFIX = (
@@ -130,6 +132,7 @@ def _folded(text: str) -> str:
 def _plain(text: str) -> str:
     """Width, space, text commands, wrappers and a last full stop taken away."""
     plain = _BOLD.sub(r"\1", _TEXT_COMMAND.sub(r"\1", text.translate(_FULL_WIDTH)))
+    plain = _LATEX_SPACE.sub(" ", plain)
     plain = " ".join(plain.split())
     changed = True
     while changed:
