@@ -19,7 +19,8 @@ PIECES = st.sampled_from(
     ["1", "2", "30", "0.5", ",", ", ", " ", "x", "y", "=", "<", r"\le ", ">", "(", ")", "[", "]",
      "{", "}", r"\{", r"\}", r"\frac{1}{2}", r"\frac", r"\sqrt{2}", r"\pi", "+", "-", "*", "/", "^",
      "_", "^2", "!", r"\%", "%", "$", r"\$", r"\text{ cm}", r"\text{or}", " and ", r"\cup",
-     r"\infty", r"\emptyset", r"\pm ", r"\in ", "°", "甲", "，", "：", ":", r"\begin{pmatrix}", "&", r"\\",
+     r"\infty", r"\emptyset", r"\pm ", r"\in ", "°", "甲", "，", "：", ":", r"\begin{pmatrix}", "&",
+     r"\\",
      r"\end{pmatrix}", "even", r"\left", r"\right", r"\boxed{", "</think>", "<answer>", "</answer>"]
 )  # fmt: skip
 SOUP = st.lists(PIECES, max_size=14).map("".join) | st.text(max_size=40)

@@ -19,7 +19,8 @@ _SYMBOLS = {
     "∞": r"\infty ", "π": r"\pi ", "√": r"\sqrt ", "∪": r"\cup ", "∩": r"\cap ", "∈": r"\in ",
     "±": r"\pm ", "∓": r"\mp ", "∅": r"\emptyset ", "°": r"^\circ ", "ℝ": r"\mathbb{R}",
     "θ": r"\theta ", "α": r"\alpha ", "β": r"\beta ", "÷": "/", "、": ",",
-    "²": "^{2}", "³": "^{3}", "½": r"\frac12 ", "⅓": r"\frac13 ", "¼": r"\frac14 ", "¾": r"\frac34 ",
+    "²": "^{2}", "³": "^{3}", "½": r"\frac12 ", "⅓": r"\frac13 ", "¼": r"\frac14 ",
+    "¾": r"\frac34 ",
     "⅔": r"\frac23 ", "“": "", "”": "", "\u200b": "", "\ufeff": "", "\u2060": "",
 }  # fmt: skip
 _CHARACTERS = PLAIN_CHARACTERS | str.maketrans(_SYMBOLS)
