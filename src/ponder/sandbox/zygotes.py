@@ -19,6 +19,7 @@ from ponder.sandbox.parcel import Parcel
 from ponder.sandbox.users import User
 
 _READY_SECONDS = 30.0
+_OWN_PROCESSES = 2  # of the same user: the zygote and the child that waits for the next job
 ENVIRONMENT = {
     "PATH": "/usr/bin:/bin",
     "LANG": "C.UTF-8",
@@ -129,7 +130,7 @@ class Zygote:
             kind=parcel.kind,
             memory_bytes=limits.memory_mb << 20,
             cpu_seconds=math.ceil(limits.wall_seconds) + 1,
-            num_processes=limits.num_threads + 1 if self._counts_processes else 0,
+            num_processes=limits.num_threads + _OWN_PROCESSES if self._counts_processes else 0,
         )
 
     def close(self) -> None:

@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 from . import values
 
 PROGRAM = "<program>"
-_MAX_RECURSION = 1_000_000  # frames; a larger limit only fills the memory more slowly
+_MAX_RECURSION = 300_000  # frames, about 150 MiB; a larger limit only takes longer to run out
 
 _exit, _write, _pread, _compile, _exec = os._exit, os.write, os.pread, compile, exec
 _kill, _getpid, _set_recursion_limit = os.kill, os.getpid, sys.setrecursionlimit
