@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -140,3 +141,16 @@ def test_never_two_letters(answer: str) -> None:
 @given(st.text(max_size=200), st.sampled_from("ABCD"))
 def test_no_completion_without_an_answer_is_correct(text: str, gold: str) -> None:
     assert judge(text.replace("\\", "").replace("<", ""), gold) is Verdict.UNPARSABLE
+
+
+@pytest.mark.parametrize(
+    "unit", ["\n", "Answer: C\n", "answer ", "答案", "(", "$", "\\text{", "C ", "**"]
+)
+def test_hostile_texts_take_no_time(unit: str) -> None:
+    text = unit * (100_000 // len(unit))
+    began = time.perf_counter()
+    for completion in (text, f"<answer>{text}</answer>", f"<answer>{text[:1_990]}</answer>"):
+        judge(completion, answer_convention="answer_line")
+    many = "".join(f"Answer: {number}\n" for number in range(10_000))
+    assert judge(many, answer_convention="answer_line") is Verdict.UNPARSABLE
+    assert time.perf_counter() - began < 1.0

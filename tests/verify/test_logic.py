@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from itertools import product
 from typing import Any
 
@@ -153,3 +154,44 @@ def test_only_the_reference_is_correct_in_any_order(
 ) -> None:
     said = ", ".join(f"{NAMES[i]} is a {'knight' if roles[i] else 'knave'}" for i in order)
     assert (judge(f"<answer>{said}</answer>") is Verdict.CORRECT) == (roles == (True, False, True))
+
+
+WORDS = ["knight", "knave", "is", "a", ",", "and", "\n", ":", "(1)", "x", *NAMES]
+    "Zoey",
+    "Oliver",
+    "Mary Ann",
+    "knight",
+    "knave",
+    "is",
+    "a",
+    ",",
+    "and",
+    "\n",
+    ":",
+    "(1)",
+    "x",
+]
+
+
+@given(st.lists(st.sampled_from(WORDS), max_size=25))
+def test_correct_names_everybody_exactly_once(words: list[str]) -> None:
+    """Nothing raises, and a correct answer has every name once and a role for each."""
+    said = " ".join(words)
+    if judge(f"<answer> {said} </answer>") is Verdict.CORRECT:
+        assert all(words.count(name) == 1 for name in NAMES)
+        assert "x" not in words
+        assert "knave" in words
+
+
+@given(st.text(max_size=200))
+def test_no_completion_without_an_answer_is_correct(text: str) -> None:
+    assert judge(text.replace("\\", "").replace("<", "")) is Verdict.UNPARSABLE
+
+
+def test_hostile_answers_take_no_time() -> None:
+    units = ("Zoey is a knight, ", "(1)", "and ", "\n", "\\text{", "Zoey ", "**", "- ", "1. ")
+    for answer in (unit * (50_000 // len(unit)) for unit in units):
+        began = time.perf_counter()
+        assert judge(f"<answer>{answer}</answer>") is not Verdict.CORRECT
+        assert judge(f"<answer>{answer[:3_990]}</answer>") is not Verdict.CORRECT
+        assert time.perf_counter() - began < 0.5

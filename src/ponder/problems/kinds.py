@@ -38,3 +38,21 @@ def _kind(config: ProblemsConfig) -> str:
             return key
     fix = 'give one of task, mixture, path, hub, name, e.g. task = "chain_sum"'
     raise PonderError("problems", None, fix)
+
+
+def same_source(config: ProblemsConfig, trained: ProblemsConfig) -> bool:
+    """Whether rows of ``config`` are among those that ``trained``, perhaps a mixture, draws from.
+
+    Then only the held-out ones may be measured on. Tasks make other problems for training anyway.
+    """
+    entries = [{}] if trained.mixture is None else trained.mixture
+    for entry in entries:
+        keys = {key: value for key, value in entry.items() if key != "weight"}
+        part = ProblemsConfig.model_validate(keys) if keys else trained
+        if config.path is not None and part.path is not None:
+            is_same = config.path.resolve() == part.path.resolve()
+        else:
+            is_same = config.hub is not None and config.hub == part.hub
+        if is_same or (config.name is not None and config.name == part.name):
+            return True
+    return False
