@@ -77,7 +77,10 @@ def hear(channel: socket.socket) -> tuple[bytes, int | None]:
         raise ZygoteGone("the zygote ended")
     if message.startswith(FAILED):
         raise ZygoteGone(message[len(FAILED) :].decode("utf-8", "replace"))
-    return message, descriptors[0] if message == STARTED else None
+    if message != STARTED:
+        return message, None
+    os.set_inheritable(descriptors[0], False)
+    return message, descriptors[0]
 
 
 class Run:

@@ -85,11 +85,12 @@ def limit(which: int, soft: int, hard: int | None = None) -> None:
 
 
 def _execute() -> NoReturn:
-    """Run a compiled program from its descriptor; what is still open closes with the exec."""
+    """Run a compiled program from its descriptor, which closes with the exec, as ``report`` does."""
     number = syscalls.number("execveat")
     assert number is not None  # every Linux that has Landlock has it
     arguments = (ctypes.c_char_p * 2)(b"program", None)
     environment = (ctypes.c_char_p * 3)(*_ENVIRONMENT, None)
+    os.set_inheritable(_PROGRAM, False)  # as received it would stay open
     for caught in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT):
         signal.signal(caught, signal.SIG_DFL)
     kernel.install_filter(seccomp.program_filter(os.getpid(), binary=_PROGRAM))
