@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -233,3 +234,16 @@ def test_a_corrupt_checkpoint_is_named(
     weights.write_bytes(weights.read_bytes()[:-1] + b"x")
     with pytest.raises(PonderError, match=r"model\.safetensors"):
         train(config, run, resume=True)
+
+
+def test_a_run_without_its_checkpoints_is_left_alone(
+    config: RLConfig, uninterrupted: Path, tmp_path: Path
+) -> None:
+    """Somebody made room on the disk: beginning again would delete the rest of the run, too."""
+    run = RunFolder(tmp_path / "run")
+    shutil.copytree(uninterrupted, run.path)
+    shutil.rmtree(run.checkpoints_dir)
+    with pytest.raises(PonderError, match="no checkpoint left"):
+        train(config, run, resume=True)
+    assert len(read_metrics(run.metrics_path)) == config.steps + 1
+    assert run.summary_path.exists()

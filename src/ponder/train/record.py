@@ -45,7 +45,7 @@ def prepare(run: RunFolder, config: RLConfig, resume: bool) -> Path | None:
 
     Raises:
         PonderError: a run is there already and ``resume`` is False; or the run is finished; or the
-            newest checkpoint is damaged.
+            newest checkpoint is damaged, or all of them are gone.
     """
     store = CheckpointStore(run.checkpoints_dir, config.checkpoint.keep)
     if not resume and (run.metrics_path.exists() or store.latest()):
@@ -60,6 +60,8 @@ def prepare(run: RunFolder, config: RLConfig, resume: bool) -> Path | None:
     if run.summary_path.exists() and next_step >= config.steps:
         fix = f"this run is finished ({next_step} of {config.steps} steps): nothing to resume"
         raise PonderError("resume", str(run.path), fix)
+    if checkpoint is None:
+        _refuse_lost_checkpoints(run, config)
     run.summary_path.unlink(missing_ok=True)
     truncate_after(run.metrics_path, next_step)
     truncate_after(run.alarms_path, next_step)
@@ -69,6 +71,17 @@ def prepare(run: RunFolder, config: RLConfig, resume: bool) -> Path | None:
         if not resume or int(path.stem.removeprefix("step_")) > next_step:
             path.unlink()
     return checkpoint
+
+
+def _refuse_lost_checkpoints(run: RunFolder, config: RLConfig) -> None:
+    """Beginning again would delete the rollouts of a run that once had a checkpoint."""
+    rows = read_metrics(run.metrics_path)
+    if rows and rows[-1]["step"] >= config.checkpoint.every:
+        fix = (
+            f"its metrics go to step {rows[-1]['step']}, but there is no checkpoint left to go on "
+            "from: put one back into checkpoints/, or start a new run in another folder"
+        )
+        raise PonderError("resume", str(run.path), fix)
 
 
 class Record:
