@@ -173,3 +173,11 @@ def test_a_recipe_that_is_not_there(tmp_path: Path) -> None:
         load_recipe("zero-tyny")
     with pytest.raises(PonderError, match="no such recipe"):
         load_recipe(tmp_path / "none.toml")
+
+
+def test_dr_grpo_is_more_than_the_name_of_its_surrogate() -> None:
+    """Alone, the name would change nothing: the surrogate is GRPO's."""
+    with pytest.raises(PonderError, match=r"normalise=constant and algorithm\.advantage=mean"):
+        rl("zero-tiny", "algorithm.loss=dr_grpo", "algorithm.normalise=constant")
+    whole = ("algorithm.loss=dr_grpo", "algorithm.normalise=constant", "algorithm.advantage=mean")
+    assert rl("zero-tiny", *whole).algorithm.loss == "dr_grpo"

@@ -141,6 +141,17 @@ class AlgorithmConfig(Config):
     mask_truncated: bool = False
     """DAPO's overlong filtering: completions cut at the limit leave the loss."""
 
+    @model_validator(mode="after")
+    def _dr_grpo_is_whole(self) -> AlgorithmConfig:
+        if self.loss == "dr_grpo" and (self.normalise, self.advantage) != ("constant", "mean"):
+            raise PonderError(
+                "algorithm.loss",
+                self.loss,
+                "its surrogate is GRPO's; what makes it Dr. GRPO are algorithm.normalise=constant "
+                "and algorithm.advantage=mean: set both, or use loss=grpo",
+            )
+        return self
+
 
 class BatchConfig(Config):
     """The arithmetic of a step: prompts x group = rollouts, split into minibatches (updates)."""
