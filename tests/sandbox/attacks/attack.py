@@ -22,6 +22,9 @@ SECRET_FILE = f"/tmp/ponder_tests_{os.getpid()}.json"
 SECRET = "EXPECTED:" + "913-kestrel"
 """What the tests of cheats want; a cheat hunts for text with this beginning."""
 
+SHORT = 0.35
+"""Seconds for what never ends."""
+
 FAILED = frozenset({"wrong", "timeout", "memory", "output", "crashed", "refused"})
 
 
@@ -38,7 +41,7 @@ class Attack:
     tests: tuple[dict[str, Any], ...]
     allowed: frozenset[str]
     language: str = "python"
-    seconds: float = 0.6
+    seconds: float = 5.0
     memory_mb: int = 256
     is_slow: bool = False
 
@@ -88,6 +91,7 @@ def probe(name: str, family: str, body: str, *extra: str, seconds: float = 2.0) 
 def bomb(name: str, program: str, *allowed: str, **limits: Any) -> Attack:
     """Uses up something; ends with one of the statuses. The test wants ``42``."""
     tests = ({"stdin": "", "stdout": "42"},)
+    limits.setdefault("seconds", SHORT if "timeout" in allowed else 5.0)
     return Attack(name, "bomb", textwrap.dedent(program), tests, frozenset(allowed), **limits)
 
 
@@ -97,4 +101,5 @@ def cheat(
     """Must not pass ``f(7) -> SECRET`` (or ``tests``)."""
     chosen = tuple(tests) or ({"call": "f", "args": [7], "expected": SECRET},)
     statuses = frozenset(allowed) or FAILED
+    limits.setdefault("seconds", 0.6 if "timeout" in statuses else 5.0)
     return Attack(name, "cheat", textwrap.dedent(program), chosen, statuses, **limits)

@@ -127,6 +127,7 @@ BOMBS: tuple[Attack, ...] = (
         "destructors in a row",
         "a = None\nfor _ in range(10**6): a = (a,)\ndel a\nprint(42, 1)",
         "wrong",
+        "timeout",
         "crashed",
         "memory",
     ),

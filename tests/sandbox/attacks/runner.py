@@ -46,7 +46,8 @@ def run_attack(attack: Attack, sandbox: Sandbox, watch: Watch) -> Report:
     tests = read_tests(attack.tests)
     result = judge(attack.program, tests, limits, sandbox, attack.language)
     statuses = [case.status for case in result.cases]
-    faults = [f"status {status}" for status in statuses if status not in attack.allowed]
+    wrong = [case for case in result.cases if case.status not in attack.allowed]
+    faults = [f"status {case.status} ({case.detail})" for case in wrong]
     if attack.is_beaten and result.verdict is Verdict.CORRECT:
         faults.append("it has the reward")
     if result.seconds > len(statuses) * (attack.seconds + 0.5) and attack.language == "python":

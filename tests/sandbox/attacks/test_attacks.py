@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.sandbox.attacks.as_user import ROOT, obstacle, run_as_user
 from tests.sandbox.attacks.attack import SECRET, Attack
 from tests.sandbox.attacks.cheats import CHEATS, KNOWN_WEAK
 from tests.sandbox.attacks.probes import PROBES
@@ -23,9 +22,6 @@ from ponder.sandbox.jobs import CallJob, Limits, ScriptJob
 from ponder.sandbox.sandbox import Sandbox
 from ponder.verify.code.judge import judge
 from ponder.verify.code.reader import read_tests
-
-ROOT = Path(__file__).resolve().parents[3]
-SYSTEM_PYTHON = Path("/usr/bin/python3")
 
 
 @pytest.fixture(scope="module")
@@ -63,32 +59,14 @@ def test_there_are_many_attacks_with_names_of_their_own() -> None:
     assert len({attack.name for attack in ATTACKS}) == len(ATTACKS) >= 60
 
 
-def test_the_suite_as_an_ordinary_user(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """On a copy that everybody may read, by the system's Python."""
-    if os.geteuid() != 0:
-        pytest.skip("this is an ordinary user already")
-    if shutil.which("setpriv") is None or not SYSTEM_PYTHON.exists():
-        pytest.skip("needs setpriv and /usr/bin/python3")
-    shown = subprocess.run([SYSTEM_PYTHON, "-c", "import sys; print(sys.version_info >= (3, 11))"],
-                           capture_output=True, text=True)  # fmt: skip
-    if shown.stdout.strip() != "True":
-        pytest.skip("/usr/bin/python3 is older than 3.11")
-    copy = tmp_path_factory.mktemp("copy")
-    for folder in (copy, *copy.parents[:2]):
-        folder.chmod(0o755)
-    for part in ("src/ponder", "tests/sandbox/attacks"):
-        shutil.copytree(ROOT / part, copy / part, ignore=shutil.ignore_patterns("*.pyc", "*.bin"))
-    subprocess.run(["chmod", "-R", "a+rX", copy], check=True)
-    done = subprocess.run(
-        ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", SYSTEM_PYTHON, "-B",
-         "-m", "tests.sandbox.attacks.runner"],
-        cwd=copy, env={"PYTHONPATH": f"{copy}/src:{copy}", "PATH": os.environ["PATH"]},
-        capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
-    reports = [json.loads(line) for line in done.stdout.splitlines()]
+def test_the_suite_as_an_ordinary_user() -> None:
+    if why := obstacle():
+        pytest.skip(why)
+    with tempfile.TemporaryDirectory(prefix="ponder-attacks-") as folder:
+        Path(folder).chmod(0o755)
+        reports = run_as_user(Path(folder))
     assert [f"{row['name']}: {row['fault']}" for row in reports if row["fault"]] == []
-    assert len(reports) == len(list(filter(can_run, ATTACKS))), done.stderr[-2000:]
-    assert done.returncode == 0
+    assert len(reports) == len(list(filter(can_run, ATTACKS)))
 
 
 def test_nothing_of_one_run_is_seen_by_the_next(sandbox: Sandbox) -> None:

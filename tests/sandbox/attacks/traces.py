@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import time
 from pathlib import Path
@@ -29,9 +28,8 @@ def processes() -> dict[int, int]:
     return found
 
 
-def descendants(root: int) -> set[int]:
+def _below(root: int, parents: dict[int, int]) -> set[int]:
     """The processes below one, at any depth."""
-    parents = processes()
     found: set[int] = set()
     grown = {root}
     while grown:
@@ -59,9 +57,10 @@ class Watch:
 
     def __init__(self) -> None:
         time.sleep(0.1)
-        self.num_processes = len(descendants(os.getpid()))
+        parents = processes()
+        self.num_processes = len(_below(os.getpid(), parents))
+        self.orphans = _orphans(parents)
         self.settings = _settings()
-        self.orphans = _orphans()
 
     def new_traces(self) -> list[str]:
         """What is left after an attack, once processes have had a moment to end."""
@@ -69,10 +68,7 @@ class Watch:
         while (left := self._processes()) and time.monotonic() < end:
             time.sleep(0.02)
         traces = [f"process {pid}" for pid in sorted(left)]
-        for folder in _FOLDERS:
-            pattern = os.path.join(glob.escape(folder), f"*{MARK}*")
-            traces += [f"file {path}" for path in glob.glob(pattern)]
-            traces += [f"core {path}" for path in glob.glob(os.path.join(folder, "core.[0-9]*"))]
+        traces += [f"file {folder}/{name}" for folder in _FOLDERS for name in _marked(folder)]
         unix = Path("/proc/net/unix")
         if unix.exists() and MARK in unix.read_text(encoding="utf-8", errors="replace"):
             traces.append("a Unix socket")
@@ -81,14 +77,16 @@ class Watch:
         return traces + _shared_memory()
 
     def _processes(self) -> set[int]:
-        ours = descendants(os.getpid())
-        return (ours if len(ours) > self.num_processes else set()) | (_orphans() - self.orphans)
+        parents = processes()
+        ours = _below(os.getpid(), parents)
+        new = ours if len(ours) > self.num_processes else set()
+        return new | (_orphans(parents) - self.orphans)
 
 
-def _orphans() -> set[int]:
+def _orphans(parents: dict[int, int]) -> set[int]:
     """Processes that the init process took over and that look like a run: Python of a low user."""
     found = set()
-    for pid, parent in processes().items():
+    for pid, parent in parents.items():
         if parent > 1:
             continue
         try:
@@ -99,6 +97,14 @@ def _orphans() -> set[int]:
         if user and b"inside" in command:
             found.add(pid)
     return found
+
+
+def _marked(folder: str) -> list[str]:
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return []
+    return [name for name in names if MARK in name or name.startswith("core.")]
 
 
 def _settings() -> list[str]:
