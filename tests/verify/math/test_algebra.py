@@ -22,7 +22,7 @@ from ponder.verify.math.algebra import (
     multiply,
     number,
     power,
-    proportional,
+    proportion,
     square_root,
     squares_out,
 )
@@ -54,10 +54,10 @@ def test_sums_cancel_and_quotients_cross_multiply() -> None:
 
 def test_an_equation_may_be_scaled_but_not_vanish() -> None:
     x = add(atom("x"), number(3), Work())
-    assert proportional(x, multiply(number(Fraction(-2, 3)), x, Work()))
-    assert not proportional(x, atom("x"))
-    assert not proportional(x, number(0))
-    assert not proportional(number(0), number(0))
+    assert proportion(multiply(number(Fraction(-2, 3)), x, Work()), x) == Fraction(-2, 3)
+    assert proportion(x, atom("x")) is None
+    assert proportion(x, number(0)) is None
+    assert proportion(number(0), number(0)) is None
 
 
 def test_a_quotient_by_zero_has_no_value() -> None:

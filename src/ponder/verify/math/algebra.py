@@ -178,17 +178,18 @@ def equal(first: Ratio, second: Ratio) -> bool:
     return _product(first.top, second.bottom, work) == _product(second.top, first.bottom, work)
 
 
-def proportional(first: Ratio, second: Ratio) -> bool:
-    """Whether one is a non-zero rational multiple of the other (so both vanish together)."""
+def proportion(first: Ratio, second: Ratio) -> Fraction | None:
+    """How many times the second the first is, if that is a rational number other than zero."""
     if first.is_zero or second.is_zero:
-        return False
+        return None
     work = Work()
     one = _product(first.top, second.bottom, work)
     other = _product(second.top, first.bottom, work)
     if set(one) != set(other):
-        return False
+        return None
     key = next(iter(one))
-    return all(one[k] * other[key] == other[k] * one[key] for k in one)
+    factor = one[key] / other[key]
+    return factor if all(one[k] == factor * other[k] for k in one) else None
 
 
 def _sum(

@@ -17,11 +17,12 @@ from ponder.verify.math.algebra import (
     divide,
     equal,
     number,
-    proportional,
+    proportion,
 )
 from ponder.verify.math.scalars import degrees_in_radians
 from ponder.verify.math.values import (
     Equation,
+    Inequality,
     Infinity,
     Interval,
     Listing,
@@ -83,6 +84,8 @@ def _same_kind(gold: Value, answer: Value, oracle: Oracle) -> bool | None:
             return _in_order(sum(gold.rows, ()), sum(answer.rows, ()), oracle)
         case Equation(), Equation():
             return _same_equation(gold, answer, oracle)
+        case Inequality(), Inequality():
+            return _same_inequality(gold, answer)
     return False
 
 
@@ -170,7 +173,7 @@ def _same_sides(gold: Ratio | None, answer: Ratio | None) -> bool:
     if gold is None or answer is None:
         return False
     try:
-        return proportional(gold, answer)
+        return proportion(gold, answer) is not None
     except TooHardError:
         return False
 
@@ -183,6 +186,18 @@ def _same_equation(gold: Equation, answer: Equation, oracle: Oracle) -> bool | N
     if straight is not False:
         return straight
     return _in_order((gold.left, gold.right), (answer.right, answer.left), oracle)
+
+
+def _same_inequality(gold: Inequality, answer: Inequality) -> bool:
+    """Proportional, with the same sign, when all is put on one side."""
+    one = _sides(Equation(gold.smaller, gold.larger))
+    other = _sides(Equation(answer.smaller, answer.larger))
+    if one is None or other is None or gold.is_closed != answer.is_closed:
+        return False
+    try:
+        return (proportion(one, other) or 0) > 0
+    except TooHardError:
+        return False
 
 
 def _same_scalar(gold: Scalar, answer: Scalar, oracle: Oracle) -> bool | None:

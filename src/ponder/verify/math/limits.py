@@ -36,6 +36,7 @@ _RULES = [
     )
 ]
 _DEGREES = re.compile(r"\^\s*(?:\\circ(?![A-Za-z])|\{\s*\\circ\s*\})")
+_SMALL_FACTORIAL = re.compile(r"\(\s*[A-Za-z0-9]\s*(?:[-+]\s*[A-Za-z0-9]\s*)?\)\s*!")
 _POWER = re.compile(r"\^\s*\{|\^|[{}!]")
 _SMALL_POWER = re.compile(r"[A-Za-z]\^(?:[1-4](?![0-9])|\{\s*[1-4]\s*\})")
 
@@ -58,6 +59,7 @@ def refusal(text: str) -> str:
         return "too many bars"
     if _has_tower(text):
         return "a tower of powers"
+    text = _SMALL_FACTORIAL.sub("n!", text)
     return next((reason for pattern, reason in _RULES if pattern.search(text)), "")
 
 

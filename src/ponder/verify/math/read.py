@@ -7,11 +7,12 @@ single quantities are read in ``scalars``.
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from ponder.verify.math.algebra import NoValueError
-from ponder.verify.math.expression import GREEK
+from ponder.verify.math.names import is_name, is_variable, name_key
 from ponder.verify.math.normal import MAX_CHARACTERS, is_balanced, normal_text, unwrapped
+from ponder.verify.math.ranges import REALS, all_but, described, difference, inequality
 from ponder.verify.math.scalars import plain_number, read_scalar
 from ponder.verify.math.split import bracketed, split
 from ponder.verify.math.values import (
@@ -31,7 +32,6 @@ from ponder.verify.math.values import (
 
 MAX_DEPTH = 6
 MAX_ITEMS = 100
-REALS = Interval(Infinity(-1), Infinity(1), False, False)
 
 _CONNECTIVES = [
     (re.compile(pattern), replacement)
@@ -45,16 +45,12 @@ _CONNECTIVES = [
 _LIST = frozenset({",", ";", r"\or", r"\and"})
 _COMMAS = frozenset({",", ";"})
 _RELATIONS = frozenset({"=", "<", ">", r"\le", r"\ge", r"\ne", r"\approx", r"\equiv", r"\sim"})
-_LESS, _MORE = ("<", r"\le"), (">", r"\ge")
-_VARIABLE = re.compile(r"([A-Za-z]|\\[A-Za-z]{2,10})(?:_(?:[A-Za-z0-9]|\{[A-Za-z0-9]{1,8}\}))?'?")
-_LABEL = re.compile(
-    r"[A-Z]{2,6}|[A-Za-z]{3,15}|[A-Za-z](?:_\{?[A-Za-z0-9]{1,8}\}?)?'{0,2}\([A-Za-z0-9, ]{1,12}\)"
-    r"|\([A-Za-z](?:\s*,\s*[A-Za-z])+\)|\\angle\s*[A-Z]{1,3}|\\overline\s*\{[A-Z]{2}\}"
-    r"|\\(?:text|mathrm|textbf|mbox)\s*\{[^{}\\]{1,40}\}|[\u4e00-\u9fff]{1,8}"
+_ANSWER_IS = re.compile(
+    r"\\text\s*\{\s*[Aa]nswer\s*:\s*\}\s*(?=\S)|(?:最终|最后)?(?:答案?|解)(?:是|为|[:=])+\s*(?=\S)"
 )
-_ANSWER_IS = re.compile(r"(?:最终|最后)?(?:答案?|解)(?:是|为|[:=])+\s*(?=\S)")
 _OUTWARD = re.compile(r"([\[\]])\s*([^()\[\]{},;]+)[,;]([^()\[\]{},;]+)([\[\]])")
 _MATRIX = re.compile(
+    r"(?P<factor>[^\\&]*(?:\\frac[^\\&]*)?)"
     r"\\begin\s*\{(?P<name>[pbB]?matrix|smallmatrix|array)\}(?:\{[lcr| ]{1,20}\})?(?P<body>.*)"
     r"\\end\s*\{(?P=name)\}",
     re.DOTALL,
@@ -80,7 +76,7 @@ def _read(text: str, depth: int) -> Value:
     text = unwrapped(text)
     if not text or depth > MAX_DEPTH:
         return Unreadable("nested too deeply" if text else "nothing in it")
-    for reader in (_number, _list, _union, _member, _relation, _brackets, _matrix):
+    for reader in (_number, _list, _union, _difference, _member, _relation, _brackets, _matrix):
         value = reader(text, depth)
         if value is not None:
             return value
@@ -152,6 +148,10 @@ def _one_name(items: tuple[Value, ...]) -> Value:
     return Named(first.name, Listing(_flat(values)))
 
 
+def _difference(text: str, depth: int) -> Value | None:
+    return difference(text, partial(_read, depth=depth + 1))
+
+
 def _union(text: str, depth: int) -> Value | None:
     parts, found = split(text, frozenset({r"\cup"}))
     if not found:
@@ -166,7 +166,7 @@ def _member(text: str, depth: int) -> Value | None:
     parts, found = split(text, frozenset({r"\in"}))
     if not found:
         return None
-    if len(parts) != 2 or not _is_variable(parts[0]):
+    if len(parts) != 2 or not is_variable(parts[0]):
         return Unreadable("in what?")
     return _named(parts[0], parts[1], depth)
 
@@ -181,19 +181,17 @@ def _relation(text: str, depth: int) -> Value | None:
         return Unreadable("a relation with an empty side")
     if relations == ["="]:
         return _equation(parts[0], parts[1], depth)
-    if all(relation in _LESS for relation in relations):
-        return _inequality(parts, relations, depth)
-    if all(relation in _MORE for relation in relations):
-        turned = [_LESS[_MORE.index(relation)] for relation in reversed(relations)]
-        return _inequality(parts[::-1], turned, depth)
-    return Unreadable("a chain of relations")
+    within = partial(_read, depth=depth + 1)
+    if relations == [r"\ne"] and is_variable(parts[0]):
+        return all_but((within(parts[1]),), name_key(parts[0]))
+    return inequality(parts, relations, within)
 
 
 def _equation(left: str, right: str, depth: int) -> Value:
-    are_both = _is_variable(left) and _is_variable(right)
+    are_both = is_variable(left) and is_variable(right)
     if is_name(left) and not are_both:
         return _named(left, right, depth)
-    if _is_variable(right) and not are_both:
+    if is_variable(right) and not are_both:
         return _named(right, left, depth)
     first, second = _read(left, depth + 1), _read(right, depth + 1)
     if isinstance(first, Scalar) and isinstance(second, Scalar):
@@ -204,40 +202,6 @@ def _equation(left: str, right: str, depth: int) -> Value:
 def _named(name: str, text: str, depth: int) -> Value:
     value = _read(text, depth + 1)
     return value if isinstance(value, Unreadable) else Named(name_key(name), value)
-
-
-def is_name(text: str) -> bool:
-    r"""A variable, or a label such as ``AB``, ``f(x)``, ``(x, y)`` or a word."""
-    return _is_variable(text) or bool(_LABEL.fullmatch(text))
-
-
-def _is_variable(text: str) -> bool:
-    match = _VARIABLE.fullmatch(text)
-    return match is not None and (not text.startswith("\\") or match[1] in GREEK)
-
-
-def name_key(text: str) -> str:
-    return re.sub(r"\\(?:text|mathrm|textbf|mbox)(?![A-Za-z])|[\s{}]", "", text)
-
-
-def _inequality(parts: list[str], relations: list[str], depth: int) -> Value:
-    """``low < name < high`` or half of it; every relation points to the right."""
-    closed = [relation == r"\le" for relation in relations]
-    low: Value = Infinity(-1)
-    high: Value = Infinity(1)
-    has_low = has_high = False
-    if len(parts) == 3:
-        name, low, high = parts[1], _read(parts[0], depth + 1), _read(parts[2], depth + 1)
-        has_low, has_high = closed
-    elif len(parts) == 2 and is_name(parts[0]):
-        name, high, has_high = parts[0], _read(parts[1], depth + 1), closed[0]
-    elif len(parts) == 2:
-        name, low, has_low = parts[1], _read(parts[0], depth + 1), closed[0]
-    else:
-        return Unreadable("a chain of relations")
-    if not is_name(name) or not all(isinstance(end, Scalar | Infinity) for end in (low, high)):
-        return Unreadable("an inequality that is no interval")
-    return Interval(low, high, has_low, has_high, name_key(name))
 
 
 def _brackets(text: str, depth: int) -> Value | None:
@@ -271,7 +235,10 @@ def _in_brackets(left: str, value: Value) -> Value:
 
 
 def _set(inside: str, depth: int) -> Value:
-    value = _read(inside, depth + 1)
+    within = partial(_read, depth=depth + 1)
+    if (condition := described(inside, within)) is not None:
+        return condition
+    value = within(inside)
     if isinstance(value, Named):
         value = value.value
     if isinstance(value, Unreadable | Union | Interval):
@@ -285,10 +252,13 @@ def _matrix(text: str, depth: int) -> Value | None:
     match = _MATRIX.fullmatch(text)
     if match is None:
         return None
+    factor = match["factor"].strip()
     lines, _ = split(match["body"], _ROW_END)
     rows = [split(line, _CELL_END)[0] for line in lines if line.strip()]
     if not rows or len({len(row) for row in rows}) != 1 or sum(map(len, rows)) > MAX_ITEMS:
         return Unreadable("no matrix")
+    if factor:
+        rows = [[f"({factor.rstrip('*')})*({cell})" for cell in row] for row in rows]
     values = tuple(tuple(_read(cell, depth + 1) for cell in row) for row in rows)
     if not all(isinstance(value, Scalar | Infinity) for row in values for value in row):
         return Unreadable("an entry that can't be read")

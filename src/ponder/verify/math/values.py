@@ -99,6 +99,15 @@ class Equation:
 
 
 @dataclass(frozen=True, slots=True)
+class Inequality:
+    """``smaller < larger`` (or ``<=`` where it is closed) that is no interval of a variable."""
+
+    smaller: Scalar
+    larger: Scalar
+    is_closed: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Unreadable:
     """Equal to nothing but the same text."""
 
@@ -117,5 +126,6 @@ Value = (
     | Matrix
     | Named
     | Equation
+    | Inequality
     | Unreadable
 )
