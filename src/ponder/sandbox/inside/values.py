@@ -26,7 +26,7 @@ def decode(text: str | bytes) -> Any:
         return _untagged(_loads(text))
     except RecursionError as error:
         raise ValueError("nested too deep") from error
-    except (TypeError, AttributeError, KeyError, UnicodeDecodeError) as error:
+    except (TypeError, AttributeError, KeyError, ArithmeticError, UnicodeDecodeError) as error:
         raise ValueError(f"no tagged JSON: {error}") from error
 
 
@@ -87,11 +87,26 @@ def _untagged(value: Any) -> Any:
     return {key: _untagged(item) for key, item in value.items()}
 
 
+def _untagged_dict(content: Any) -> dict[Any, Any]:
+    pairs = [(_untagged(key), _untagged(item)) for key, item in content]
+    _hashable([key for key, _ in pairs])
+    return dict(pairs)
+
+
+def _hashable(items: Any) -> Any:
+    """The items, unless too many share a hash: building a set of those takes quadratic time."""
+    items = list(items)
+    if len(items) - len({hash(item) for item in items}) > _MAX_COLLISIONS:
+        raise ValueError("items that share a hash")
+    return items
+
+
+_MAX_COLLISIONS = 64
 _TAGS: dict[str, Any] = {
     "$tuple": lambda content: tuple(_untagged(content)),
-    "$set": lambda content: set(_untagged(content)),
-    "$frozenset": lambda content: frozenset(_untagged(content)),
-    "$dict": lambda content: {_untagged(key): _untagged(item) for key, item in content},
+    "$set": lambda content: set(_hashable(_untagged(content))),
+    "$frozenset": lambda content: frozenset(_hashable(_untagged(content))),
+    "$dict": _untagged_dict,
     "$int": lambda content: int(content, 16),
     "$bytes": bytes.fromhex,
     "$complex": lambda content: complex(*content),

@@ -13,6 +13,7 @@ from ponder.verify.code.kinds import StdioTest, ValueTest
 RELATIVE_TOLERANCE = 1e-6
 ABOUT_ZERO = 1e-12
 MAX_DEPTH = 100
+MAX_KEY = 10**1000
 _NUMBER = re.compile(r"[-+]?(?:\d{1,400}\.?\d{0,400}|\.\d{1,400})(?:[eE][-+]?\d{1,4})?", re.ASCII)
 
 _ORDER: Mapping[str, Callable[[Any, Any], bool]] = {
@@ -88,12 +89,16 @@ def same_json(expected: object, value: object, depth: int = 0) -> bool:
 
 
 def _same_dicts(expected: dict[Any, Any], value: dict[Any, Any], depth: int) -> bool:
-    named = {str(key) if type(key) is int else key: item for key, item in value.items()}
+    named = {_name(key): item for key, item in value.items()}
     return (
         len(value) == len(expected)
         and named.keys() == expected.keys()
         and all(same_json(item, named[key], depth + 1) for key, item in expected.items())
     )
+
+
+def _name(key: object) -> object:
+    return str(key) if type(key) is int and abs(key) < MAX_KEY else key
 
 
 def holds(test: ValueTest, value: object) -> bool:
