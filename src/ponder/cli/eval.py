@@ -105,6 +105,7 @@ def measure(
     chunks = [problems[i : i + size] for i in range(0, len(problems), size)]
     groups: list[Group] = []
     with VerifierPool() as pool:
+        pool.prepare(problems)
         scorer = RuleScorer(RewardConfig(), sampling.max_completion_tokens, pool)
         for chunk in track(
             chunks, "sampling", console=out, transient=True, disable=not out.is_terminal

@@ -97,8 +97,7 @@ class RewardConfig(Config):
     format: float = 1.0
     """Weight of 1[the completion has the template's strict format]."""
     score: float = 0.0
-    """Weight of the verifier's partial credit in [0, 1], e.g. the share of tests passed. For it
-    instead of all-or-nothing, set accuracy = 0."""
+    """Weight of the verifier's partial credit in [0, 1] (share of tests), else of accuracy."""
     language: float = 0.0
     """Weight of R1's language consistency: the share of the thought's words in the language."""
     language_target: str = "auto"

@@ -29,6 +29,10 @@ from ponder.train.threads import usable_cores
 from ponder.types import Group, Problem, ProblemSource, Sampling
 from ponder.verify.pool import VerifierPool
 
+ROUNDED_AWAY = 1e-4
+"""Learning rates below this change hardly any bfloat16 weight: most are of the order of 0.02, where
+neighbours are 1e-4 apart (measured on base-tiny: 1 % of the weights at 1e-6, 43 % at 7e-5)."""
+
 
 @dataclass(slots=True)
 class Session:
@@ -118,21 +122,34 @@ def open_session(config: RLConfig, checkpoint: Path | None) -> Session:
         policy.restore(state.tensors, state.num_updates)
         stream.restore(state.stream)
     generator = LocalGenerator(model, tokenizer, config.sampling.max_batch_size)
+    heldout = _heldout(config, problems.heldout)
     verifiers = VerifierPool()
+    verifiers.prepare([problems.train[0], *heldout])
     return Session(
         config=config,
         tokenizer=tokenizer,
         policy=policy,
         generator=generator,
         stream=stream,
-        heldout=_heldout(config, problems.heldout),
+        heldout=heldout,
         verifiers=verifiers,
         scorer=RuleScorer(config.reward, config.sampling.max_completion_tokens, verifiers),
         make_prompt=PromptMaker(config.template, tokenizer),
         first_step=state.next_step if state else 0,
         seconds_before=state.seconds if state else 0.0,
-        notes=tuple(problems.notes()),
+        notes=(*problems.notes(), *_rounding_note(config)),
     )
+
+
+def _rounding_note(config: RLConfig) -> list[str]:
+    """An AdamW update is of the order of the learning rate: too small for a bfloat16 weight?"""
+    rate = config.optimizer.learning_rate
+    if config.dtype != "bfloat16" or rate >= ROUNDED_AWAY:
+        return []
+    return [
+        f"dtype = bfloat16: most updates at a learning rate of {rate:g} are lost in rounding, and "
+        f"little is learnt; use dtype=float32 (or a learning rate of {ROUNDED_AWAY:g} or more)"
+    ]
 
 
 def _heldout(config: RLConfig, source: ProblemSource) -> list[Problem]:

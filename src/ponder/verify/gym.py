@@ -14,10 +14,12 @@ from typing import Any
 from ponder.types import Judgement, Problem, Verdict
 from ponder.verify.arithmetic import evaluate
 from ponder.verify.extract import extract_answer
-from ponder.verify.gym_entries import GymEntryError, gym_dataset, gym_entry
+from ponder.verify.gym_entries import GymEntryError, gym_dataset, gym_entry, has_default_scorer
 from ponder.verify.numbers import parse_number, same_number
 
 MAX_ANSWER_CHARACTERS = 10_000
+CHEAP_TASKS = {"products", "chain_sum", "decimal_chain_sum", "knights_knaves"}
+"""Tasks with a scorer of their own that was read and found cheap (reasoning-gym 0.1.25)."""
 _HUGE_EXPONENT = re.compile(r"[0-9.][eE][-+]?[0-9]{4}")
 
 
@@ -45,6 +47,12 @@ def verify_gym(problem: Problem, completion_text: str) -> Judgement:
     if is_correct:
         return Judgement(Verdict.CORRECT, answer)
     return Judgement(Verdict.INCORRECT, answer, f"not a full score of {where['task']}")
+
+
+def is_cheap(problem: Problem) -> bool:
+    """Whether the scorer of the problem's task only compares short texts or numbers."""
+    task = problem.metadata.get("task", "")
+    return task in OWN_CHECKS or task in CHEAP_TASKS or has_default_scorer(task)
 
 
 def _is_correct(task: str, settings: str, seed: int, answer: str, entry: dict[str, Any]) -> bool:

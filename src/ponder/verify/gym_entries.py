@@ -89,6 +89,17 @@ def _dataset(task: str, settings: str, seed: int, block: int) -> Any:
     )
 
 
+def has_default_scorer(task: str) -> bool:
+    """Whether a task is scored by reasoning-gym's comparison of two texts."""
+    from reasoning_gym.dataset import ProceduralDataset
+    from reasoning_gym.factory import DATASETS
+
+    if task not in DATASETS:
+        return False
+    own_class, _ = DATASETS[task]
+    return own_class.score_answer is ProceduralDataset.score_answer
+
+
 @contextmanager
 def _seeded(seed: int) -> Iterator[None]:
     """Seed Python's and numpy's module-wide generators, and put them back afterwards."""

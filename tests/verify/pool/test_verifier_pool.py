@@ -57,8 +57,8 @@ def test_a_verifier_that_raises_is_an_error_with_the_reason(pool: VerifierPool) 
 
 def test_metadata_and_exceptions_travel_to_a_worker() -> None:
     with VerifierPool(1, deadline_seconds=10, runs={}) as pool:
-        pool.prepare(["gym"])
         problem = Problem("p", "?", "5", "gym", {"task": "no_such", "settings": "{}", "seed": 0})
+        pool.prepare([problem])
         judgement = pool.submit(problem, r"\boxed{5}").result(timeout=60)
         assert judgement.verdict is Verdict.ERROR
         assert "KeyError('index')" in judgement.reason
@@ -140,7 +140,7 @@ def test_a_forked_child_may_go_on_with_the_pool(where: Where) -> None:
 
 def test_submit_returns_before_the_work_is_done() -> None:
     with VerifierPool(1, runs={}) as pool:
-        pool.prepare(["exact"])
+        pool.prepare([FIVE])
         began = time.monotonic()
         futures = [pool.submit(FIVE, TEXTS[0]) for _ in range(200)]
         submitted = time.monotonic() - began
@@ -169,3 +169,17 @@ def test_a_worker_of_verifiers_imports_no_torch() -> None:
         if not maps.exists():
             pytest.skip("no /proc")
         assert "libtorch" not in maps.read_text()
+
+
+def test_only_gym_tasks_with_a_cheap_scorer_run_in_the_caller() -> None:
+    def entry(task: str) -> Problem:
+        return Problem(
+            "p", "?", "5", "gym", {"task": task, "settings": "{}", "seed": 0, "index": 0}
+        )
+
+    with VerifierPool(1) as pool:
+        pool.prepare([entry("products"), entry("gcd"), FIVE])
+        assert pool.submit(entry("gcd"), "no answer").result(timeout=30).reason == "no answer"
+        assert pool.worker_pids() == []
+        pool.submit(entry("polynomial_equations"), "no answer").result(timeout=60)
+        assert len(pool.worker_pids()) == 1

@@ -85,10 +85,10 @@ class VerifierPool:
         self._threads = ThreadPoolExecutor(self.num_workers, "ponder-verify")
         self._room = threading.BoundedSemaphore(self._max_waiting + self.num_workers)
 
-    def prepare(self, verifiers: Iterable[str]) -> None:
-        """Start the workers and import what these verifiers need, without waiting for it."""
-        names = [name for name in verifiers if self._where(name) == "process"]
-        modules = [_VERIFIERS, *(module for name in names for module in _imports(name))]
+    def prepare(self, problems: Iterable[Problem]) -> None:
+        """Start the workers that such problems need, and their imports, without waiting for it."""
+        names = {problem.verifier for problem in problems if self._where(problem) == "process"}
+        modules = [_VERIFIERS, *(module for name in sorted(names) for module in _imports(name))]
         for _ in range(self.num_workers if names else 0):
             self._workers.submit("builtins:bool", modules=modules)
 
@@ -107,7 +107,7 @@ class VerifierPool:
         from ponder.verify.verifiers import verifier_named
 
         verifier_named(problem.verifier)
-        where = self._where(problem.verifier)
+        where = self._where(problem)
         if where == "thread":
             return self._submit_to_thread(problem, completion_text)
         if where == "inline":
@@ -129,8 +129,13 @@ class VerifierPool:
         own = custom.DEADLINE_SECONDS if custom.is_custom(verifier) else DEADLINES.get(verifier, 0)
         return max(self._workers.deadline_seconds, own)
 
-    def _where(self, verifier: str) -> Where:
-        return self._runs.get(verifier, "process")
+    def _where(self, problem: Problem) -> Where:
+        where = self._runs.get(problem.verifier, "process")
+        if where == "process" and problem.verifier == "gym":
+            from ponder.verify.gym import is_cheap  # numpy is slow to import
+
+            return "inline" if is_cheap(problem) else "process"
+        return where
 
     def _submit_to_thread(self, problem: Problem, completion_text: str) -> Future[Timed]:
         room = self._room
