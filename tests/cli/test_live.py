@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,22 @@ def test_a_frame_fits_the_screen(play: Play, width: int, height: int, lines: int
     frame = frame_lines(watch, width, height)
     assert len(frame) < height
     assert all(len(line) <= width for line in frame)
+
+
+def test_notes_are_shown(play: Play, capsys: pytest.CaptureFixture[str]) -> None:
+    """What was dropped from the problems, say: a run must not keep that to itself."""
+    notes = ("3 rows dropped, e.g.", "  row 7: \x1b no answer", "third " * 50)
+    watch = Watch()
+    play(watch, steps=2)
+    assert watch.info is not None
+    watch.on_start(replace(watch.info, notes=notes))
+    frame = "\n".join(frame_lines(watch, 80, 24))
+    assert "note: 3 rows dropped" in frame
+    assert "note: row 7: \\x1b no answer" in frame
+    with watching(Console(force_terminal=False)) as plain:
+        plain.on_start(watch.info)
+    said = capsys.readouterr().out.splitlines()
+    assert [line[:6] for line in said[1:]] == ["note: "] * 3
 
 
 def test_a_frame_says_what_matters(play: Play) -> None:

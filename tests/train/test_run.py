@@ -125,6 +125,7 @@ def test_the_observer_hears_everything_in_order(tmp_path: Path, settings: dict[s
     ]  # fmt: skip
     info = notebook.named("start")
     assert (info.first_step, info.steps, info.prompts_per_step, info.group_size) == (0, 2, 3, 2)
+    assert info.notes == ()
     row, groups = notebook.named("step 1")
     assert read_metrics(folder.metrics_path)[1] == {"step": 1, **row}
     assert groups == read_rollouts(folder.rollouts_dir / "step_000001.jsonl.zst")
@@ -187,9 +188,10 @@ def test_two_runs_in_one_folder(tmp_path: Path, settings: dict[str, Any]) -> Non
 def test_bfloat16(tmp_path: Path, settings: dict[str, Any]) -> None:
     settings |= {"dtype": "bfloat16", "reward": {"random": 1.0}}
     settings["batch"] = {"prompts_per_step": 4, "group_size": 4, "minibatches": 2}
-    _, folder, summary = run(tmp_path, settings)
+    notebook, folder, summary = run(tmp_path, settings)
     assert summary.finished
     assert read_metrics(folder.metrics_path)[0]["policy/grad_norm"] > 0
+    assert "1e-06 are lost in rounding" in notebook.named("start").notes[-1]
 
 
 @pytest.mark.gpu

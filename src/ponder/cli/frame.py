@@ -23,6 +23,7 @@ PHASES = {
 _MARGIN = 1
 _MIN_SAMPLE_LINES = 3
 _MAX_ALARMS = 2
+_MAX_NOTES = 2
 _ALARM_LINES = 2
 _WRAP_LOSS = 8
 """Cells that wrapping at words may leave empty at the end of a line."""
@@ -38,7 +39,8 @@ class Frame:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width = options.max_width
         used = 0
-        for part in (*self._head(width), *self._figures(width), *self._alarms(width)):
+        parts = (self._head, self._notes, self._figures, self._alarms)
+        for part in (item for draw in parts for item in draw(width)):
             used += len(console.render_lines(part, options))
             yield part
         room = console.size.height - _MARGIN - used
@@ -76,6 +78,11 @@ class Frame:
         if watch.stopping:
             return f"{doing}; stopping after this step (Ctrl-C again quits at once)"
         return doing
+
+    def _notes(self, width: int) -> Iterator[RenderableType]:
+        for note in self.watch.info.notes[:_MAX_NOTES] if self.watch.info else ():
+            text = f"note: {' '.join(shown(note).split())}"
+            yield _cut(Text(text, style="yellow"), _ALARM_LINES * (width - _WRAP_LOSS))
 
     def _figures(self, width: int) -> Iterator[RenderableType]:
         rows = list(figure_rows(self.watch, max(8, width - _NAMES_AND_VALUES)))

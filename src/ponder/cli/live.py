@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.live import Live
 
+from ponder.cli.console import shown
 from ponder.cli.figures import percent, step_line
 from ponder.cli.frame import Frame
 from ponder.cli.watch import Watch
@@ -46,12 +47,14 @@ class PlainWatch(Watch):
         self._out.file.flush()
 
     def on_start(self, info: RunInfo) -> None:
-        """Say what is trained, and where."""
+        """Say what is trained, and where, and what is odd about it."""
         super().on_start(info)
         self._print(
             f"{info.name}: {info.model}, {info.num_parameters / 1e6:,.1f}M parameters on "
             f"{info.device}, steps {info.first_step} to {info.steps}, {info.run_path}"
         )
+        for note in info.notes:
+            self._print(f"note: {shown(note)}")
 
     def on_step(self, step: int, metrics: Mapping[str, float], groups: Sequence[Group]) -> None:
         """One line per step."""
