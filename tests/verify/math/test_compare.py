@@ -78,6 +78,13 @@ def test_not_the_same_either_way(one: str, other: str) -> None:
     assert same(read(other), read(one)) is False
 
 
+def test_a_number_in_another_base_is_no_conversion() -> None:
+    assert same(read("101_2"), read("5")) is True
+    assert same(read("101_2"), read("101_{2}")) is True
+    assert same(read("5"), read("101_2")) is False
+    assert same(read("1010100_2"), read("1110_4")) is False
+
+
 def test_what_we_cannot_tell_is_asked() -> None:
     asked: list[tuple[str, str]] = []
 

@@ -54,7 +54,8 @@ trees = st.one_of(
 @given(SOUP, SOUP)
 def test_reading_and_comparing_never_raise(gold: str, answer: str) -> None:
     one, other = read(gold), read(answer)
-    assert same(one, other) == same(other, one)
+    if "_" not in gold + answer:  # a base counts on one side only
+        assert same(one, other) == same(other, one)
     refusal(answer)
     assert same(one, one) is not True or not isinstance(one, Unreadable)
 

@@ -205,6 +205,8 @@ def _same_scalar(gold: Scalar, answer: Scalar, oracle: Oracle) -> bool | None:
         return True
     if gold.unit != answer.unit and gold.unit and answer.unit:
         return False
+    if answer.base not in (10, gold.base):  # the problem's own number, perhaps, not converted
+        return False
     if gold.is_percent != answer.is_percent:
         return _same_percent(gold, answer)
     if (angles := _same_angle(gold, answer)) is not None:

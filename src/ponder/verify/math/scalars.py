@@ -6,7 +6,6 @@ Raises NoValueError for a text that has no value, such as ``1/0``.
 from __future__ import annotations
 
 import re
-from fractions import Fraction
 
 from ponder.verify.math.algebra import Ratio, number
 from ponder.verify.math.expression import value_or_none
@@ -49,7 +48,9 @@ def read_scalar(text: str) -> Value:
         return Infinity(sign)
     if r"\pm" in text or r"\mp" in text:
         return _plus_minus(text)
-    if (value := _special(text)) is not None:
+    if match := _BASED.fullmatch(text):
+        return _based(text, match)
+    if 0 < len(text) <= 12 and (value := _chinese(text)) is not None:
         return Scalar(text, number(value))
     key = words_key(text)
     if match := _PROPORTION.fullmatch(key):
@@ -72,13 +73,12 @@ def _plus_minus(text: str) -> Value:
     return Listing((_quantity(upper), _quantity(lower)))
 
 
-def _special(text: str) -> Fraction | int | None:
-    """Numbers in another base and in Chinese characters."""
-    if match := _BASED.fullmatch(text):
-        word = match[2] or match[3]
-        base = int(word) if word.isdecimal() else _BASE_WORDS.get(word.lower(), 0)
-        return _in_base(match[1].replace("(", ""), base)
-    return _chinese(text) if 0 < len(text) <= 12 else None
+def _based(text: str, match: re.Match[str]) -> Scalar:
+    """A number written in a base that stands below it."""
+    word = match[2] or match[3]
+    base = int(word) if word.isdecimal() else _BASE_WORDS.get(word.lower(), 0)
+    value = _in_base(match[1].replace("(", ""), base)
+    return _quantity(text) if value is None else Scalar(text, number(value), base=base)
 
 
 def _in_base(digits: str, base: int) -> int | None:

@@ -11,13 +11,15 @@ from ponder.verify.math.algebra import Ratio
 class Scalar:
     """One quantity. ``value`` is None where our own reader can't tell; then sympy may.
 
-    ``text`` is LaTeX without the unit and the percent sign; ``unit`` as in ``verify.units``.
+    ``text`` is LaTeX without the unit and the percent sign; ``unit`` as in ``verify.units``;
+    ``base`` is the one that a number is written in.
     """
 
     text: str
     value: Ratio | None
     unit: str = ""
     is_percent: bool = False
+    base: int = 10
 
 
 @dataclass(frozen=True, slots=True)
