@@ -238,4 +238,28 @@ BOMBS: tuple[Attack, ...] = (
         "timeout",
         language="cpp",
     ),
+    bomb(
+        "C++: huge executable",
+        "char a[1 << 30] = {1};\nint main() { return a[5]; }",
+        "crashed",
+        "memory",
+        "timeout",
+        language="cpp",
+    ),
+    bomb(
+        "C++: reads /dev/zero while it compiles",
+        '#include "/dev/zero"\nint main() { }',
+        "crashed",
+        "timeout",
+        language="cpp",
+    ),
+    bomb(
+        "C++: constants without end",
+        "constexpr long f(long n) { return n < 2 ? n : f(n - 1) + f(n - 2); }\n"
+        "constexpr long v = f(60);\nint main() { return v; }",
+        "crashed",
+        "timeout",
+        "memory",
+        language="cpp",
+    ),
 )

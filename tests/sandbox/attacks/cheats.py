@@ -105,6 +105,21 @@ _OBJECTS = (
         "def f(x):\n    a = []\n    for _ in range(10**6): a = [a]\n    return a\n",
     ),
     cheat("ten million items", "def f(x): return [0] * 10**7\n"),
+    cheat(
+        "numbers that share a hash",
+        "import os\ndef f(x):\n    text = ', '.join(str(n * (2**61 - 1)) for n in range(40000))\n"
+        "    for d in range(3, 64):\n"
+        "        try: os.write(d, ('{\"$set\": [' + text + ']}').encode())\n"
+        "        except OSError: pass\n    os._exit(0)\n",
+        tests=[_VALUE, _SET],
+    ),
+    cheat(
+        "numbers that overflow",
+        "import os\ndef f(x):\n    for d in range(3, 64):\n"
+        "        try: os.write(d, b'{\"$complex\": [1' + b'0' * 400 + b', 0]}')\n"
+        "        except OSError: pass\n    os._exit(0)\n",
+        tests=[_VALUE, _SET, {"call": "f", "args": [7], "expected": 0.5}],
+    ),
     cheat("a huge integer", "def f(x): return 7 ** 1000000\n"),
     cheat("half a surrogate pair", "def f(x): return '\\ud800'\n"),
     cheat(

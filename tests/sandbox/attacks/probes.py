@@ -283,6 +283,62 @@ _FOREIGN = (
     ),
 )
 
+_CPP_HEAD = """\
+#include <cstdio>
+#include <cerrno>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include <csignal>
+"""
+
+_CPP = tuple(
+    Attack(
+        f"C++: {name}",
+        "escape",
+        f"{_CPP_HEAD}int main() {{ puts({test} ? \"ESCAPED\" : \"blocked\"); }}\n",
+        ({"stdin": "", "stdout": "blocked"},),
+        frozenset({"passed", *_TRAPPED}),
+        language="cpp",
+        seconds=2.0,
+    )
+    for name, test in {
+        "files": f'open("/etc/passwd", 0) >= 0 || open("{SECRET_FILE}", 0) >= 0',
+        "new files": f'open("/tmp/{MARK}_cpp", O_CREAT | O_WRONLY, 0600) >= 0 || '
+        f'mkdir("/tmp/{MARK}_cppdir", 0700) == 0 || memfd_create("a", 0) >= 0',
+        "sockets": "socket(AF_INET, SOCK_STREAM, 0) >= 0 || socket(AF_UNIX, SOCK_DGRAM, 0) >= 0",
+        "processes": "syscall(SYS_fork) >= 0 || vfork() >= 0",
+        "a shell": 'execl("/bin/sh", "sh", "-c", "echo ESCAPED", (char *)0) == 0',
+        "itself again": 'execl("/proc/self/exe", "a", (char *)0) == 0 || '
+        'syscall(SYS_execveat, 0, "", 0, 0, AT_EMPTY_PATH) == 0',
+        "signals to others": "kill(getppid(), 0) == 0 || kill(1, 0) == 0 || kill(-1, 0) == 0",
+        "ptrace": "ptrace(PTRACE_TRACEME, 0, 0, 0) == 0 || "
+        "ptrace(PTRACE_ATTACH, getppid(), 0, 0) == 0",
+        "root": "getuid() == 0 || setuid(0) == 0 || syscall(SYS_unshare, 0x10000000) == 0",
+        "i386 calls": "([] { long r; asm volatile(\"int $0x80\" : \"=a\"(r) : \"a\"(2)); "
+        "if (r == 0) _exit(0); return r > 0; })()",
+        "inherited descriptors": "([] { for (int d = 3; d < 256; d++) if (fcntl(d, F_GETFD) >= 0) "
+        "return true; return false; })()",
+    }.items()
+) + tuple(
+    Attack(
+        f"C++: {name}", "snoop", source, ({"stdin": "", "stdout": "blocked"},),
+        frozenset({"crashed"}), language="cpp", seconds=2.0,
+    )
+    for name, source in {
+        "the tests included": f'#include "{SECRET_FILE}"\nint main() {{ }}',
+        "the tests assembled": f'asm(".incbin \\"{SECRET_FILE}\\"");\nint main() {{ }}',
+        "a password file included": '#include "/etc/passwd"\nint main() { }',
+        "the working folder included": '#include "pyproject.toml"\nint main() { }',
+    }.items()
+)  # fmt: skip
+
 PROBES: tuple[Attack, ...] = (
     *_READ, _INHERITED, *_WRITE, *_PROCESSES, *_NETWORK, *_PRIVILEGES, *_KERNEL, *_FOREIGN,
+    *_CPP,
 )  # fmt: skip

@@ -198,6 +198,7 @@ def test_a_weak_test_is_named(sandbox: Sandbox) -> None:
         {"tests": ROWS, "language": "cobol"},
         {"tests": ROWS, "time_seconds": "long"},
         {"tests": ROWS, "memory_mb": 0},
+        {"tests": ROWS, "prompt_code": 3},
     ],
 )
 def test_a_bad_problem_is_our_error(sandbox: Sandbox, metadata: dict[str, Any]) -> None:

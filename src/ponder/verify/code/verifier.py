@@ -33,11 +33,12 @@ def verify_code(problem: Problem, completion_text: str) -> Judgement:
 
 def verify_in(problem: Problem, completion_text: str, sandbox: Sandbox | None) -> Judgement:
     """As ``verify_code``, in a sandbox of the caller's (None: the process-wide one)."""
-    program = whole_program(problem, completion_text)
-    if program is None:
-        return Judgement(Verdict.UNPARSABLE, None, "no program")
+    program: str | None = None
     where = problem.metadata
     try:
+        program = whole_program(problem, completion_text)
+        if program is None:
+            return Judgement(Verdict.UNPARSABLE, None, "no program")
         result = judge(
             program,
             parse_tests(json.dumps(where.get("tests"))),
@@ -48,6 +49,7 @@ def verify_in(problem: Problem, completion_text: str, sandbox: Sandbox | None) -
             max_slow_failures=MAX_SLOW_FAILURES,
         )
     except (PonderError, SandboxLost, TypeError, ValueError) as error:
+        # Of the problem or the sandbox: nothing that a program does raises here.
         return Judgement(Verdict.ERROR, program, f"{type(error).__name__}: {error}")
     score = None if where.get("binary", False) else result.score
     return Judgement(result.verdict, program, _reason(result), score)
