@@ -263,3 +263,26 @@ def test_the_exit_code_reaches_the_shell() -> None:
     )
     assert done.returncode == 2
     assert done.stderr == "error: sed = '1': unknown key; did you mean seed?\n"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "arguments"),
+    [
+        ("ascii", ["eval", "--problems=gcd", "--num-problems=2", "--k=1"]),
+        ("utf-8:surrogateescape", ["chat"]),
+    ],
+)
+def test_text_that_an_encoding_does_not_know(
+    encoding: str, arguments: list[str], model: Path
+) -> None:
+    """An old terminal that has no ±; a pipe with bytes that are no text."""
+    options = ["--max-completion-tokens=4", "--template=plain", "--temperature=5", "--device=cpu"]
+    done = subprocess.run(
+        [sys.executable, "-m", "ponder.cli.main", *arguments, str(model), *options],
+        input=b"caf\xff \xc3\xa9?\n",
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    assert len(done.stdout.splitlines()) >= 1

@@ -8,6 +8,7 @@ import os
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
+from io import TextIOWrapper
 from pathlib import Path
 
 from ponder.cli.parser import build_parser
@@ -23,6 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     A bug keeps its traceback.
     """
     _settle_libraries()
+    _settle_streams()
     arguments = parse(build_parser(), argv)
     try:
         return int(importlib.import_module(arguments.command).run(arguments))
@@ -48,6 +50,13 @@ def _settle_libraries() -> None:
         os.environ.setdefault("GOMP_SPINCOUNT", "20000")
     # oneDNN keeps a kernel per shape, and rollouts have thousands of shapes: gigabytes in a run.
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "32")
+
+
+def _settle_streams() -> None:
+    """Text that a stream's encoding does not know is replaced: it must not end a command."""
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def parse(parser: ArgumentParser, argv: Sequence[str] | None) -> Namespace:
