@@ -83,5 +83,9 @@ def normal_unit(text: str, is_attached: bool) -> str | None:
 def _singular(words: str) -> str:
     lower = " ".join(words.split()).rstrip(".").lower()
     lower = re.sub(r"^sq\.? ", "square ", lower)
+    for power, word in (("^2", "square "), ("^3", "cubic ")):
+        plain = _singular(lower.removeprefix(word)) if lower.startswith(word) else ""
+        if plain in _SHORT:
+            return plain + power
     singular = lower[:-1] if lower.endswith("s") and len(lower) > 2 else lower
     return _ALIASES.get(singular, singular)

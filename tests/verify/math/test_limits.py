@@ -11,8 +11,9 @@ from ponder.verify.math.limits import refusal
     "text",
     [
         "", "x" * 401, "10^{10^{10}}", "9^{9^9}", "9^9^9", r"2^{\frac{9^9}{1}}", "10^9!", "(20!)!",
-        "(99)!",
-        "5000!", "3!!", r"\binom{9999}{5}", r"\binom{n}{99999}", r"\sum_{i=1}^9 i", r"\int x",
+        "(99)!", "e^{x}^{y}", r"\lfloor \sin x \rfloor", r"\sin 12345", r"\sin x " * 7,
+        "5000!", "3!!", r"\binom{9999}{5}", r"\binom{n}{99999}",
+        r"\binom{\sin x}{2}", r"\sum_{i=1}^9 i", r"\int x",
         r"\lim x", r"\det A", r"\prod x", "(x+y)^{60}", "x^{99999}", "2^(3)", "9" * 60,
         "{" * 15 + "5" + "}" * 15, "+".join("x" * 80), "1, 2", "10 00", "x=5", "5?", "73**'",
         r"\text{five}", "import", "甲", r"\begin{pmatrix}1\end{pmatrix}", "5;6", "x<5", "5%",

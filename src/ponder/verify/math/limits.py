@@ -12,6 +12,7 @@ MAX_CHARACTERS = 400
 MAX_DEPTH = 12
 MAX_OPERATORS = 60
 MAX_BARS = 8
+MAX_FUNCTIONS = 6
 
 _FUNCTIONS = """sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh ln log exp sqrt frac
 binom pi theta alpha beta gamma delta epsilon lambda mu phi varphi omega sigma rho tau eta psi zeta
@@ -29,13 +30,21 @@ _RULES = [
         (r"(?<![_0-9.])[0-9.]+\s+[0-9.]", "two numbers side by side"),
         (r"!\s*[!^)}\]]|[0-9]{4}\s*!|\)\s*!|\}\s*!", "a large factorial"),
         (r"\^\s*(?:\{[^{}]*\}|[A-Za-z0-9]+)\s*!", "a large factorial"),
-        (r"\\binom\s*(?:\{[^{}]*\}\s*)?\{[^{}]*(?:[0-9]{4}|\^)", "a large binomial"),
+        (
+            r"\\binom(?!\s*\{[A-Za-z0-9+\- ]{1,12}\}\s*\{[A-Za-z0-9+\- ]{1,12}\})",
+            "a large binomial",
+        ),
+        (r"\\binom\s*(?:\{[^{}]*\}\s*)?\{[^{}]*[0-9]{4}", "a large binomial"),
+        (r"\^\s*\{[^{}]*\}\s*\^", "a tower of powers"),
         (r"[\])}]\s*\^\s*\{?\s*[0-9]{2}", "a large power of an expression"),
         (r"(?<![A-Za-z\\])(?:[A-Za-z]{4,})", "words"),
         (r",", "a list"),
     )
 ]
 _DEGREES = re.compile(r"\^\s*(?:\\circ(?![A-Za-z])|\{\s*\\circ\s*\})")
+_FUNCTION = re.compile(r"\\(?:arc)?(?:sin|cos|tan)h?|\\(?:cot|sec|csc|ln|log|exp)")
+_LONG_NUMBER = re.compile(r"[0-9]{5}")
+_PART = re.compile(r"\\[lr](?:floor|ceil)")
 _SMALL_FACTORIAL = re.compile(r"\(\s*[A-Za-z0-9]\s*(?:[-+]\s*[A-Za-z0-9]\s*)?\)\s*!")
 _POWER = re.compile(r"\^\s*\{|\^|[{}!]")
 _SMALL_POWER = re.compile(r"[A-Za-z]\^(?:[1-4](?![0-9])|\{\s*[1-4]\s*\})")
@@ -59,6 +68,11 @@ def refusal(text: str) -> str:
         return "too many bars"
     if _has_tower(text):
         return "a tower of powers"
+    functions = _FUNCTION.findall(text)
+    if len(functions) > MAX_FUNCTIONS or (functions and _LONG_NUMBER.search(text)):
+        return "too many functions, or of large numbers"
+    if functions and _PART.search(text):
+        return "a function and a whole part"
     text = _SMALL_FACTORIAL.sub("n!", text)
     return next((reason for pattern, reason in _RULES if pattern.search(text)), "")
 

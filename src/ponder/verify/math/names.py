@@ -9,7 +9,7 @@ from ponder.verify.math.expression import GREEK
 _VARIABLE = re.compile(r"([A-Za-z]|\\[A-Za-z]{2,10})(?:_(?:[A-Za-z0-9]|\{[A-Za-z0-9]{1,8}\}))?'?")
 _LABEL = re.compile(
     r"[A-Z]{2,6}|[A-Za-z]{3,15}|[A-Za-z](?:_\{?[A-Za-z0-9]{1,8}\}?)?'{0,2}\([A-Za-z0-9, ]{1,12}\)"
-    r"|\([A-Za-z](?:\s*,\s*[A-Za-z])+\)|\\angle\s*[A-Z]{1,3}|\\overline\s*\{[A-Z]{2}\}"
+    r"|\([A-Za-z](?:\s*,\s*[A-Za-z])+\)|\\angle\s*[A-Z]{1,3}|\|[A-Z]{2}\||\\overline\s*\{[A-Z]{2}\}"
     r"|\\(?:text|mathrm|textbf|mbox)\s*\{[^{}\\]{1,40}\}|[\u4e00-\u9fff]{1,8}"
 )
 

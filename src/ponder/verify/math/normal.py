@@ -56,6 +56,9 @@ _REWRITES = [
          r"\\reals "),
         (r"\{\s*\+\s*\\infty\s*\}|\+\s*\\infty(?![A-Za-z])", r"\\infty "),
         (r"(?<!\\)\\%", "%"),
+        (r"\\(?:small|normalsize|large|Large|huge|Huge|bf|rm|it|bm|underline)(?![A-Za-z])", ""),
+        (r"\\(?:text)?color\s*\{[^{}]*\}", ""),
+        (r"\\\\\s*$", ""),
     )
 ]  # fmt: skip
 _WRAPPERS = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"), ("**", "**"))

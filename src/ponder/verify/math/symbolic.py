@@ -59,8 +59,18 @@ def same_formula(gold: str, answer: str) -> bool | None:
     """Whether two formulas are the same for math-verify, and in numbers too."""
     if refusal(gold) or refusal(answer):
         return False
-    one, other = _parse(gold), _parse(answer)
-    if one is None or other is None:
+    one = _parse(gold)
+    if one is None:
+        return None
+    _agree_in_numbers(one, one)  # a reference that sympy chokes on is our fault and raises here
+    try:
+        return _are_same(one, _parse(answer))
+    except Exception:  # noqa: BLE001 - sympy raises whatever it likes on what a model wrote
+        return None
+
+
+def _are_same(one: Any, other: Any) -> bool | None:
+    if other is None:
         return None
     if not _agree_in_numbers(one, other):
         return False
