@@ -116,7 +116,7 @@ class AlgorithmConfig(Config):
     """The policy-gradient objective. Equations: docs/papers.md."""
 
     loss: Literal["grpo", "dapo", "dr_grpo", "cispo", "gspo"] = "dapo"
-    """The surrogate and its ratio (dapo is grpo, normalised by token). See docs/papers.md."""
+    """The surrogate; grpo, dapo and dr_grpo share one. The rest of a variant: docs/papers.md."""
     normalise: Literal["token", "sequence", "constant"] = "token"
     """Loss aggregation: over all tokens; per-sequence mean first; or a constant (Dr. GRPO)."""
     advantage: Literal["std", "mean"] = "std"
@@ -130,7 +130,7 @@ class AlgorithmConfig(Config):
     kl_coef: float = Field(default=0.0, ge=0)
     """Coefficient of the k3 KL to the reference, in the loss. 0: no reference is kept."""
     reference_every: int = Field(default=0, ge=0)
-    """The reference becomes a copy of the policy every this many updates; 0: never."""
+    """The reference (kept if kl_coef > 0) becomes the policy every this many updates; 0: never."""
     importance_cap: float = Field(default=2.0, ge=0)
     """Truncated importance sampling: weight min(old/sampler, cap); 0: off."""
     dynamic_sampling: bool = False
@@ -162,7 +162,7 @@ class BatchConfig(Config):
     minibatches: int = Field(default=1, ge=1)
     """Optimizer updates per step (the paper: 16 minibatches, one inner epoch)."""
     microbatch_tokens: int = Field(default=16384, ge=1)
-    """Most tokens (padding included) in one forward pass; changes memory, not the loss."""
+    """Most tokens in one forward pass (prompts once, no padding); changes memory, not the loss."""
     logprob_chunk_tokens: int = Field(default=1024, ge=1)
     """Tokens whose logits exist at once; changes memory, not the loss."""
 
@@ -251,7 +251,7 @@ class RLConfig(Config):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """auto: cuda if there is one."""
     dtype: Literal["float32", "bfloat16"] = "float32"
-    """Parameter and compute type (log-probabilities are always float32)."""
+    """Parameter and compute type; bfloat16 rounds away updates of learning rates below 1e-4."""
     threads: int = Field(default=0, ge=0)
     """CPU threads of torch; 0: the number of physical cores. Part of bit-exactness."""
     problems: ProblemsConfig = ProblemsConfig()
