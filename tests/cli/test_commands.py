@@ -20,7 +20,11 @@ from ponder.config.recipes import load_recipe, recipe_names
 Capture = pytest.CaptureFixture[str]
 
 
-@pytest.mark.parametrize("command", ["train", "recipes", "eval", "chat", "report", "doctor"])
+COMMANDS = ["train", "recipes", "eval", "audit", "chat", "report", "doctor"]
+COMMANDS += ["grade", "judge", "sandbox"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help(command: str, capsys: Capture) -> None:
     with pytest.raises(SystemExit) as caught:
         main([command, "--help"])

@@ -197,6 +197,15 @@ def test_eval_is_the_same_in_other_chunks(model: Path) -> None:
     assert measure(opened, problems, 3, 1, out) != whole
 
 
+def test_a_benchmark_is_measured_whole(tmp_path: Path) -> None:
+    rows = [{"problem": f"{n} + 1?", "answer": str(n + 1)} for n in range(30)]
+    path = tmp_path / "mine.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    problems, which = choose_problems(parse_problems(f"math500:path={path}"), None, 100)
+    assert len(problems) == 30
+    assert "held-out" not in which
+
+
 def test_chat_answers_each_line_of_a_pipe(
     run: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:

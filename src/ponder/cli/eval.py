@@ -21,8 +21,9 @@ from ponder.config.rl import ProblemsConfig, RewardConfig, RLConfig
 from ponder.errors import PonderError
 from ponder.evals.evaluate import result_of
 from ponder.evals.result import EvalResult
+from ponder.problems.kinds import same_source
 from ponder.problems.split import build_problems
-from ponder.problems.tabular import split_problems
+from ponder.problems.tabular import is_benchmark, split_problems
 from ponder.rollout.rollout import rollout
 from ponder.rollout.scorer import RuleScorer
 from ponder.runlog.durable import disk_errors
@@ -68,27 +69,21 @@ def choose_problems(
     """At most ``num_problems`` problems, and which ones they are, in words.
 
     Of a task, of a source with a held-out split, and of whatever the model was trained on
-    (``trained``: the run's config) these are held-out problems; otherwise all rows count.
+    (``trained``: the run's config) these are held-out problems; otherwise, and of benchmarks, all
+    rows count.
     """
     procedural = config.task is not None or config.mixture is not None
-    has_split = config.heldout_split is not None or config.name is not None
+    named = config.name is not None and not is_benchmark(config)
+    has_split = config.heldout_split is not None or named
+    seen = trained is not None and same_source(config, trained.problems)
     name = config.task or config.name or config.hub or str(config.path)
-    if procedural or has_split or _same_source(config, trained):
+    if procedural or has_split or seen:
         source = build_problems(config, seed=0).heldout
         if not len(source):
             raise PonderError("--problems", name, "it has no held-out problems")
         count = min(num_problems, len(source))
         return [source[i] for i in range(count)], f"held-out problems of {name}"
     return split_problems(config)[:num_problems], f"problems of {name}"
-
-
-def _same_source(config: ProblemsConfig, trained: RLConfig | None) -> bool:
-    if trained is None:
-        return False
-    theirs = trained.problems
-    if config.path is not None and theirs.path is not None:
-        return config.path.resolve() == theirs.path.resolve()
-    return config.hub is not None and config.hub == theirs.hub
 
 
 def measure(
