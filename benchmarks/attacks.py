@@ -22,7 +22,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tests.sandbox.attacks.as_user import obstacle, run_as_user
-from tests.sandbox.attacks.runner import ATTACKS, can_run, is_healthy, run_attack, secret_file
+from tests.sandbox.attacks.runner import chosen, is_healthy, run_attack, secret_file
 from tests.sandbox.attacks.traces import Watch
 
 from ponder.sandbox.sandbox import Sandbox
@@ -63,7 +63,7 @@ def _as_this_user() -> list[dict[str, Any]]:
     with secret_file(), Sandbox(num_parallel=1) as sandbox:
         is_healthy(sandbox)
         watch = Watch()
-        return [asdict(run_attack(one, sandbox, watch)) for one in ATTACKS if can_run(one)]
+        return [asdict(run_attack(one, sandbox, watch)) for one in chosen(is_fast=False)]
 
 
 def _as_ordinary_user() -> list[dict[str, Any]]:

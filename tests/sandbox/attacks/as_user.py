@@ -28,7 +28,7 @@ def obstacle() -> str:
     return ""
 
 
-def run_as_user(copy: Path) -> list[dict[str, Any]]:
+def run_as_user(copy: Path, *options: str) -> list[dict[str, Any]]:
     """The reports of the runner, from a fresh copy in an empty folder.
 
     Raises RuntimeError if the runner failed before its end.
@@ -37,7 +37,7 @@ def run_as_user(copy: Path) -> list[dict[str, Any]]:
         shutil.copytree(ROOT / part, copy / part, ignore=shutil.ignore_patterns("*.pyc"))
     subprocess.run(["chmod", "-R", "a+rX", str(copy)], check=True)
     done = subprocess.run(
-        [*_AS_NOBODY, PYTHON, "-B", "-m", "tests.sandbox.attacks.runner"],
+        [*_AS_NOBODY, PYTHON, "-B", "-m", "tests.sandbox.attacks.runner", *options],
         cwd=copy,
         env={"PYTHONPATH": f"{copy}/src:{copy}", "PATH": os.environ["PATH"]},
         capture_output=True,

@@ -261,5 +261,6 @@ BOMBS: tuple[Attack, ...] = (
         "timeout",
         "memory",
         language="cpp",
+        is_slow=True,
     ),
 )
