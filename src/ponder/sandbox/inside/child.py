@@ -15,6 +15,7 @@ from .request import CALL, CHECK, CPP, REQUEST_BYTES, TAKEN, Request
 # The zygote keeps its own descriptors above these, so the ones that a request brings get the
 # numbers 3, 4, 5 (to become 0, 1, 2), then 6 the program, 7 the result, 8 the tests.
 FIRST_KEPT = 16
+NUM_FILES = 64
 _FIRST_SENT, _PROGRAM, _RESULT, _TESTS = 3, 6, 7, 8
 _MAX_SENT = 6
 _AT_EMPTY_PATH = 0x1000
@@ -57,7 +58,7 @@ def _become(request: Request, descriptors: list[int], cell: Cell, report: int) -
         os.dup2(_FIRST_SENT + place, place)
         os.close(_FIRST_SENT + place)
     os.closerange(_TESTS + 1, report)
-    os.closerange(report + 1, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+    os.closerange(report + 1, NUM_FILES)
     _limit(request, cell)
     if request.kind == CPP:
         _execute()
@@ -85,7 +86,7 @@ def limit(which: int, soft: int, hard: int | None = None) -> None:
 
 
 def _execute() -> NoReturn:
-    """Run a compiled program from its descriptor, which closes with the exec, as ``report`` does."""
+    """Run a compiled program from its descriptor; that and ``report`` close with the exec."""
     number = syscalls.number("execveat")
     assert number is not None  # every Linux that has Landlock has it
     arguments = (ctypes.c_char_p * 2)(b"program", None)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import sys
 
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
@@ -21,6 +20,14 @@ CLONE_NEWNET = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
 _libc.prctl.argtypes = [ctypes.c_int] + [ctypes.c_ulong] * 4
+
+
+class _Program(ctypes.Structure):  # struct sock_fprog
+    _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p))
+
+
+class _Header(ctypes.Structure):  # of capset
+    _fields_ = (("version", ctypes.c_uint32), ("pid", ctypes.c_int))
 
 
 def prctl(option: int, *arguments: int) -> int:
@@ -42,22 +49,14 @@ def unshare(flags: int) -> None:
 
 def install_filter(program: bytes) -> None:
     """Filter this thread's system calls from here on, through exec and clone, for good."""
-
-    class Program(ctypes.Structure):  # struct sock_fprog
-        _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p))
-
-    held = Program(len(program) // 8, program)
+    held = _Program(len(program) // 8, program)
     prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.addressof(held))
 
 
 def drop_capabilities() -> None:
     """Give up every capability, also those that a new user namespace brought."""
-
-    class Header(ctypes.Structure):
-        _fields_ = (("version", ctypes.c_uint32), ("pid", ctypes.c_int))
-
     nothing = (ctypes.c_uint32 * 6)()
-    header = Header(0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3
+    header = _Header(0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3
     _checked(int(_libc.capset(ctypes.byref(header), ctypes.byref(nothing))), "capset")
 
 
@@ -66,6 +65,3 @@ def _checked(value: int, what: str) -> int:
         code = ctypes.get_errno()
         raise OSError(code, f"{what}: {os.strerror(code)}")
     return value
-
-
-IS_LINUX = sys.platform == "linux"

@@ -22,7 +22,6 @@ from . import child, harness, kernel, landlock, seccomp, stdlib
 from .request import FAILED, READY, STARTED, TAKEN, Ended
 
 _LOOK_UP_MS = 1000  # how often to look whether the parent is still there
-_NUM_FILES = 64
 _STACK_BYTES = 64 << 20
 
 
@@ -91,7 +90,7 @@ def _confine() -> None:
     for which, value in (
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_NOFILE, _NUM_FILES),
+        (resource.RLIMIT_NOFILE, child.NUM_FILES),
         (resource.RLIMIT_STACK, _STACK_BYTES),
     ):
         child.limit(which, value)
