@@ -26,6 +26,8 @@ _MORE_THAN_A_UNIT = """
     but unless except either neither unknown wrong incorrect false point
     one two three four five six seven eight nine twenty thirty forty fifty sixty seventy eighty
     ninety negative grand mil mill mln bln thou couple
+    double doubled twice triple tripled thrice quadrupled half halved negated reversed inverted
+    opposite reciprocal inverse rounded estimated never none no nor instead excluding without
 """
 _CHANGES_THE_NUMBER = frozenset(_MORE_THAN_A_UNIT.split())
 

@@ -84,7 +84,18 @@ def test_decoration(answer: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", ["5 or so", r"5 \text{ or } 6", "5?", "5-", r"5\pmod 7", "xy=5", "5 (or 6)", r"5\%\%"]
+    "answer",
+    [
+        "5 or so",
+        r"5 \text{ or } 6",
+        "5?",
+        "5-",
+        r"5\pmod 7",
+        "xy=5",
+        "5 (or 6)",
+        r"5\%\%",
+        "5 doubled",
+    ],
 )
 def test_more_than_decoration(answer: str) -> None:
     assert grade_answer("5", answer).verdict == "incorrect"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from ponder.errors import PonderError
@@ -32,6 +35,18 @@ def test_conventions() -> None:
 def test_sympy_is_asked_in_a_worker() -> None:
     assert judged(r"\sin^2 x", r"\boxed{1-\cos^2 x}") is Verdict.CORRECT
     assert judged(r"\sin^2 x", r"\boxed{\cos^2 x}") is Verdict.INCORRECT
+
+
+def test_sympy_is_never_in_our_own_process() -> None:
+    script = (
+        "import sys\n"
+        "from ponder.verify.math.verify import grade_math\n"
+        "assert grade_math(r'\\frac12', r'\\boxed{0.5}').verdict == 'correct'\n"
+        "assert grade_math(r'\\ln 4', r'\\boxed{2\\ln 2}').verdict == 'correct'\n"
+        "assert 'sympy' not in sys.modules and 'math_verify' not in sys.modules\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_what_is_kept_from_sympy_says_why() -> None:
