@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
+
+from ponder.errors import PonderError
 
 Status = Literal["finished", "timeout", "memory", "output", "crashed", "refused"]
 
@@ -36,6 +38,12 @@ class Limits:
     result_bytes: int = 1 << 20
     num_threads: int = 32
     compile_seconds: float = 10.0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not 0 < value < 1 << 31:
+                raise PonderError(f"limits.{field.name}", value, "must be above 0 and finite")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +80,7 @@ class CallJob:
 
 @dataclass(frozen=True, slots=True)
 class CheckJob:
-    """A Python program, and test code (``assert`` lines) that runs after it in its namespace.
+    """A Python program, run as a module, and test code that runs after it in its namespace.
 
     ``Outcome.passed`` is True when the test code ran to its end. The child then sends back a
     nonce that it reads from a pipe only after the tests, so exit codes, early exits and printed

@@ -90,6 +90,17 @@ def test_a_failed_check_is_wrong_and_a_broken_program_crashed(sandbox: Sandbox) 
     assert statuses(run(sandbox, "def f(x): return y", row)) == ["crashed"]
 
 
+def test_a_main_guard_is_run_with_stdin_alone(sandbox: Sandbox) -> None:
+    program = "def f(x): return x\nif __name__ == '__main__':\n    print(f(input()))"
+    rows = [
+        {"stdin": "7", "stdout": "7"},
+        {"call": "f", "args": [7], "expected": 7},
+        {"assert": "assert f(7) == 7"},
+        {"assert": "assert f(7) == f(6) + 1"},
+    ]
+    assert statuses(run(sandbox, program, *rows)) == ["passed"] * 4
+
+
 ECHO = "n = int(input())\nif n == 7:\n    while True: pass\nprint(n if n % 3 else 0)"
 ROWS = [{"stdin": str(n), "stdout": str(n)} for n in (1, 2, 3, 4, 5, 6)]
 

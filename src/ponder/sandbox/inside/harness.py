@@ -98,7 +98,7 @@ def _check(told: dict[str, Any], result: int | None, check: int | None) -> None:
     """Tests after the program; their text and the nonce stay in the file until they are due."""
     assert result is not None
     assert check is not None
-    namespace = _module("__main__")
+    namespace = _module("solution")
     _exec(_compile(told["source"], PROGRAM, "exec"), namespace)
     (length,) = struct.unpack("=Q", _pread(check, 8, 0))
     _exec(_compile(_pread(check, length, 8), "<tests>", "exec"), namespace)

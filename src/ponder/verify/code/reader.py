@@ -21,6 +21,7 @@ _FIELDS: Mapping[str, frozenset[str]] = {
     "assert": frozenset({"assert", "setup"}),
     "check": frozenset({"check", "entry_point"}),
 }
+_MAX_REMEMBERED = 200_000  # characters
 _KINDS = (
     '{"stdin": "1 2", "stdout": "3"}, {"call": "f", "args": [1, 2], "expected": 3}, '
     '{"assert": "assert f(1, 2) == 3"} or {"check": "def check(candidate): ...", '
@@ -41,9 +42,13 @@ def read_tests(rows: Iterable[object], where: str = "tests") -> tuple[CodeTest, 
     return tuple(tests)
 
 
-@lru_cache(maxsize=1024)
 def parse_tests(text: str) -> tuple[CodeTest, ...]:
-    """As ``read_tests``, from JSON text: every completion of a problem shares one reading."""
+    """As ``read_tests``, from JSON text; the completions of a problem share one reading."""
+    return _remembered(text) if len(text) <= _MAX_REMEMBERED else read_tests(json.loads(text))
+
+
+@lru_cache(maxsize=256)
+def _remembered(text: str) -> tuple[CodeTest, ...]:
     return read_tests(json.loads(text))
 
 

@@ -48,7 +48,7 @@ def verify_in(problem: Problem, completion_text: str, sandbox: Sandbox | None) -
             stops_early=bool(where.get("binary", False)),
             max_slow_failures=MAX_SLOW_FAILURES,
         )
-    except (PonderError, SandboxLost, TypeError, ValueError) as error:
+    except (PonderError, SandboxLost, AttributeError, TypeError, ValueError) as error:
         # Of the problem or the sandbox: nothing that a program does raises here.
         return Judgement(Verdict.ERROR, program, f"{type(error).__name__}: {error}")
     score = None if where.get("binary", False) else result.score
