@@ -254,6 +254,8 @@ class RLConfig(Config):
     """Parameter and compute type; bfloat16 rounds away updates of learning rates below 1e-4."""
     threads: int = Field(default=0, ge=0)
     """CPU threads of torch; 0: the number of physical cores. Part of bit-exactness."""
+    unsafe: bool = False
+    """Run programs that the model writes even where this machine cannot isolate them."""
     problems: ProblemsConfig = ProblemsConfig()
     template: TemplateConfig = TemplateConfig()
     sampling: SamplingConfig = SamplingConfig()

@@ -178,11 +178,14 @@ _default_lock = threading.Lock()
 _default: list[Sandbox] = []
 
 
-def default_sandbox() -> Sandbox:
-    """The sandbox of this process, made at the first call; PonderError as of ``Sandbox()``."""
+def default_sandbox(unsafe: bool = False) -> Sandbox:
+    """The sandbox of this process, made at the first call, which also decides ``unsafe``.
+
+    PonderError as of ``Sandbox()``.
+    """
     with _default_lock:
         if not _default:
-            _default.append(Sandbox())
+            _default.append(Sandbox(unsafe))
         return _default[0]
 
 

@@ -34,6 +34,10 @@ ROUNDED_AWAY = 1e-4
 neighbours are 1e-4 apart (measured on base-tiny: 1 % of the weights at 1e-6, 43 % at 7e-5)."""
 
 
+LOOK_AHEAD = 16
+"""Training problems whose verifiers are made ready before the first rollout."""
+
+
 @dataclass(slots=True)
 class Session:
     """The parts of a run that live in memory; ``open_session`` makes one."""
@@ -124,7 +128,8 @@ def open_session(config: RLConfig, checkpoint: Path | None) -> Session:
     generator = LocalGenerator(model, tokenizer, config.sampling.max_batch_size)
     heldout = _heldout(config, problems.heldout)
     verifiers = VerifierPool()
-    verifiers.prepare([problems.train[0], *heldout])
+    first = [problems.train[i] for i in range(min(LOOK_AHEAD, len(problems.train)))]
+    warnings = verifiers.prepare([*first, *heldout], config.unsafe)
     return Session(
         config=config,
         tokenizer=tokenizer,
@@ -137,7 +142,7 @@ def open_session(config: RLConfig, checkpoint: Path | None) -> Session:
         make_prompt=PromptMaker(config.template, tokenizer),
         first_step=state.next_step if state else 0,
         seconds_before=state.seconds if state else 0.0,
-        notes=(*problems.notes(), *_rounding_note(config)),
+        notes=(*warnings, *problems.notes(), *_rounding_note(config)),
     )
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -183,3 +185,30 @@ def test_only_gym_tasks_with_a_cheap_scorer_run_in_the_caller() -> None:
         assert pool.worker_pids() == []
         pool.submit(entry("polynomial_equations"), "no answer").result(timeout=60)
         assert len(pool.worker_pids()) == 1
+
+
+SCRIPT = """
+from ponder.errors import PonderError
+from ponder.sandbox import probe as module
+from ponder.types import Problem
+from ponder.verify.pool import VerifierPool
+import ponder.sandbox.sandbox as sandbox
+
+piece = module.Piece("landlock", "none", False, fix="use a newer kernel")
+sandbox.probe = lambda: module.Probe((piece,))
+code = Problem("p", "?", "print(1)", "code", {"tests": []})
+with VerifierPool(1) as pool:
+    try:
+        pool.prepare([code])
+    except PonderError as error:
+        print("refused:", error)
+    print(pool.prepare([code], unsafe=True))
+"""
+
+
+def test_programs_are_refused_where_they_cannot_be_isolated_unless_unsafe_is_spelled_out() -> None:
+    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True)
+    refused, warned = done.stdout.splitlines()
+    assert refused.startswith("refused:")
+    assert "use a newer kernel" in refused
+    assert "WITHOUT isolation" in warned

@@ -85,12 +85,24 @@ class VerifierPool:
         self._threads = ThreadPoolExecutor(self.num_workers, "ponder-verify")
         self._room = threading.BoundedSemaphore(self._max_waiting + self.num_workers)
 
-    def prepare(self, problems: Iterable[Problem]) -> None:
-        """Start the workers that such problems need, and their imports, without waiting for it."""
+    def prepare(self, problems: Iterable[Problem], unsafe: bool = False) -> list[str]:
+        """Start the workers that such problems need, and their imports, without waiting for it.
+
+        Returns what a user should know, in sentences.
+
+        Raises PonderError where programs are to be run and cannot be isolated, unless ``unsafe``.
+        """
+        problems = list(problems)
         names = {problem.verifier for problem in problems if self._where(problem) == "process"}
         modules = [_VERIFIERS, *(module for name in sorted(names) for module in _imports(name))]
         for _ in range(self.num_workers if names else 0):
             self._workers.submit("builtins:bool", modules=modules)
+        if not any(problem.verifier == "code" for problem in problems):
+            return []
+        from ponder.sandbox.sandbox import default_sandbox
+
+        is_isolated = default_sandbox(unsafe).is_isolated
+        return [] if is_isolated else ["the model's programs run WITHOUT isolation (unsafe = true)"]
 
     def submit(self, problem: Problem, completion_text: str) -> Future[Judgement]:
         """The judgement to come; its future has no exception.
