@@ -83,10 +83,14 @@ class TestCompiling:
             outcome = run(sandbox, source, compile_seconds=3.0)
             assert outcome.status in ("crashed", "timeout")
 
-    def test_nothing_is_left(self, sandbox: Sandbox) -> None:
+    def test_nothing_is_left(
+        self, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("tempfile.tempdir", str(tmp_path))  # no other user may search it
+        assert run(sandbox, SUM + "// once more", b"1 2").stdout == b"3"
         run(sandbox, "int main() { return 0; } // left")
         run(sandbox, "int main() { mistake }")
-        assert not list(Path("/tmp").glob("ponder-compile-*"))
+        assert not list(tmp_path.iterdir())
 
 
 def test_without_a_compiler_it_says_what_to_install(

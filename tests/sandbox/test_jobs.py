@@ -260,3 +260,10 @@ def test_checks_pass_only_by_reaching_their_end(
     outcome = sandbox.run(CheckJob(source, tests))
     assert outcome.passed is passed
     assert outcome.result is None
+
+
+@pytest.mark.parametrize("value", [0, -1, float("inf"), float("nan")])
+@pytest.mark.parametrize("name", ["wall_seconds", "memory_mb", "output_bytes"])
+def test_a_limit_that_limits_nothing_is_refused(name: str, value: float) -> None:
+    with pytest.raises(PonderError, match=name):
+        Limits(**{name: value})  # type: ignore[arg-type]

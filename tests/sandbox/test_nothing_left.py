@@ -19,6 +19,7 @@ from ponder.sandbox.jobs import CallJob, Limits, ScriptJob
 from ponder.sandbox.sandbox import Sandbox
 
 US = psutil.Process()
+FIRST_USER = 0x70000000  # of the users that runs have where we are root
 
 
 def zygotes_of(process: psutil.Process) -> list[psutil.Process]:
@@ -32,12 +33,23 @@ def wait_until(holds: Callable[[], bool], seconds: float = 5.0) -> bool:
     return holds()
 
 
+def places() -> list[Path]:
+    """What is in the folders that anybody may write to."""
+    return [p for name in ("/tmp", "/dev/shm", "/var/tmp") for p in Path(name).glob("*")]
+
+
+def is_of_a_run(path: Path) -> bool:
+    try:
+        return path.lstat().st_uid >= FIRST_USER
+    except FileNotFoundError:  # another process's, gone by now
+        return False
+
+
 def counts() -> dict[str, int]:
     return {
         "descriptors": US.num_fds(),
         "processes": len(US.children(recursive=True)),
-        "temporary files": len([p for p in Path("/tmp").iterdir() if "ponder" in p.name]),
-        "shared memory": len(list(Path("/dev/shm").iterdir())),
+        "files of the runs' users": sum(map(is_of_a_run, places())),
         "threads": threading.active_count(),
     }
 

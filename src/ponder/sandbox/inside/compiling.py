@@ -46,7 +46,8 @@ def main(told: dict[str, Any]) -> None:
     landlock.restrict(rules)
     os.closerange(3, 1 << 10)
     kernel.install_filter(seccomp.compiler_filter())
-    environment = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "TMPDIR": folder}
+    # Relative: the user changed to may not search the folders above.
+    environment = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "TMPDIR": "."}
     os.execve(told["command"][0], told["command"], environment)
     sys.exit(1)
 
