@@ -86,3 +86,16 @@ def test_damage_is_an_error_that_names_the_file(tmp_path: Path, position: int) -
 def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(PonderError, match="no such file"):
         read_rollouts(tmp_path / "step_000000.jsonl.zst")
+
+
+def test_the_score_comes_back_and_files_without_one_are_read(tmp_path: Path) -> None:
+    group = _group()
+    group.rollouts[0].judgement = Judgement(Verdict.INCORRECT, "5", "2 of 4 tests passed", 0.5)
+    path = write_rollouts(tmp_path, 1, [group])
+    assert read_rollouts(path) == [group]
+    text = zstandard.ZstdDecompressor().decompress(path.read_bytes())
+    assert b'"score": 0.5, ' in text
+    old = text.replace(b'"score": 0.5, ', b"").replace(b'"score": null, ', b"")
+    path.write_bytes(zstandard.ZstdCompressor().compress(old))
+    (read,) = read_rollouts(path)
+    assert [rollout.judgement.score for rollout in read.rollouts] == [None, None]
