@@ -95,10 +95,11 @@ def test_pass_rate_by_source() -> None:
         [
             of("a", {"source": "gsm8k"}, right, wrong, ours),
             of("b", {"source": "gsm8k"}, right, right),
+            of("f", {"source": "/data/mine.jsonl"}, wrong),
             of("c", {"task": "gcd"}, wrong, wrong),
             of("d", {"task": "lcm"}, ours),
             of("e", {}, right),
         ]
     )
     found = {key: value for key, value in metrics.items() if key.startswith("source/")}
-    assert found == {"source/gsm8k": 0.75, "source/gcd": 0.0}
+    assert found == {"source/gsm8k": 0.75, "source/gcd": 0.0, "source/mine.jsonl": 0.0}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from pathlib import PurePath
 
 from ponder.text.reflection import REFLECTIVE_WORDS, count_by_word
 from ponder.text.styles import STYLES, style_of
@@ -77,14 +78,14 @@ def _group_metrics(groups: Sequence[Group]) -> dict[str, float | None]:
 
 
 def _source_metrics(groups: Sequence[Group]) -> dict[str, float | None]:
-    """Pass rate by where a problem is from: a task, a file, a named source."""
+    """Pass rate by where a problem is from: a task, a named source, a file (without its folder)."""
     by_source: dict[str, list[float]] = {}
     for group in groups:
         valid = valid_rollouts(group)
         source = group.problem.metadata.get("source") or group.problem.metadata.get("task")
         if valid and source:
             rate = sum(r.is_correct for r in valid) / len(valid)
-            by_source.setdefault(str(source), []).append(rate)
+            by_source.setdefault(PurePath(str(source)).name, []).append(rate)
     return {f"source/{name}": _mean(rates) for name, rates in by_source.items()}
 
 
