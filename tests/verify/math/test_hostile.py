@@ -1,7 +1,7 @@
 r"""No text, however hostile, raises, hangs, or is taken for an answer.
 
-Everything up to ``isolated`` is held to a quarter of a second here; what sympy does behind it is
-ended by the pool's deadline.
+Everything up to ``isolated`` is held to a second here (a twentieth is usual); what sympy does
+behind it is ended by the pool's deadline.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from ponder.verify.math.read import read
 from ponder.verify.math.values import Scalar
 from ponder.verify.math.verify import grade_math, same_text
 
+LIMIT_SECONDS = 1.0
 BOMBS = [
     "10^{10^{10}}", "9^{9^9}", "9^{9^{9^9}}", "10^{10^9}", "7^{10^8}", "10^9!", "10^6!",
     "((10!)!)!", "(20!)!", r"\binom{10^9}{10^8}", r"\sum_{i=1}^{10000000} i", "1000000000!",
@@ -48,25 +49,25 @@ def seconds(text: str) -> float:
 @pytest.mark.parametrize("number", range(len(BOMBS)))
 def test_bombs_are_kept_from_sympy(number: int) -> None:
     bomb = BOMBS[number]
-    assert seconds(bomb) < 0.25
+    assert seconds(bomb) < LIMIT_SECONDS
     assert refusal(bomb)
     start = time.perf_counter()
     for gold in ("5", r"\ln 2", r"\sin x"):
         assert grade_math(gold, rf"\boxed{{{bomb}}}").verdict is not Verdict.CORRECT
-    assert time.perf_counter() - start < 0.5
+    assert time.perf_counter() - start < 3 * LIMIT_SECONDS
 
 
 @pytest.mark.parametrize("piece", SOUP)
 def test_soup(piece: str) -> None:
     for length in (300, 1999, 200_000):
         text = (piece * length)[:length]
-        assert seconds(text) < 0.25
-        assert seconds("5" + text[1:]) < 0.25
+        assert seconds(text) < LIMIT_SECONDS
+        assert seconds("5" + text[1:]) < LIMIT_SECONDS
         start = time.perf_counter()
         assert grade_math("7919", text).verdict is not Verdict.CORRECT
         assert grade_math("7919", r"\boxed{" + text).verdict is not Verdict.CORRECT
         assert grade_math("7919", r"\boxed{" + text + "}").verdict is not Verdict.CORRECT
-        assert time.perf_counter() - start < 1.5
+        assert time.perf_counter() - start < 3 * LIMIT_SECONDS
 
 
 def test_long_answers_are_compared_as_text() -> None:
@@ -79,4 +80,4 @@ def test_two_thousand_boxes() -> None:
     start = time.perf_counter()
     assert grade_math("5", r"\boxed{5} " * 5000).verdict is Verdict.CORRECT
     assert grade_math("5", r"\boxed{" * 5000).verdict is Verdict.UNPARSABLE
-    assert time.perf_counter() - start < 1
+    assert time.perf_counter() - start < 3 * LIMIT_SECONDS

@@ -16,14 +16,16 @@ MAX_FUNCTIONS = 6
 
 _FUNCTIONS = """sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh ln log exp sqrt frac
 binom pi theta alpha beta gamma delta epsilon lambda mu phi varphi omega sigma rho tau eta psi zeta
-xi nu kappa chi cdot lfloor rfloor lceil rceil circ lvert rvert vert overline bar operatorname"""
+xi nu kappa chi cdot lfloor rfloor lceil rceil circ lvert rvert vert"""
 _KNOWN = frozenset(rf"\{name}" for name in _FUNCTIONS.split())
 _COMMAND = re.compile(r"\\(?:[A-Za-z]+|.)", re.DOTALL)
 _OTHER = re.compile(r"[0-9A-Za-z+\-*/^_!.|(){}\[\], ]*")
 _RULES = [
     (re.compile(pattern), reason)
     for pattern, reason in (
-        (r"[0-9]{50}", "a long number"),
+        (r"[0-9]{20}", "a long number"),  # long enough for a formula to be rounded to it
+        (r"(?<![0-9])\.(?![0-9])|\.[0-9]*\.", "a stray full stop"),
+        (r"(?<!\\sqrt)\s*\[", "square brackets"),
         (r"\^\s*(?:\{[^{}]{0,80})?\s*-?\s*[0-9]{4}", "a large exponent"),
         (r"\^\s*(?:\\[A-Za-z]+|[A-Za-z0-9])\s*\^", "a tower of powers"),
         (r"\^\s*[(\[]", "a power in brackets"),
