@@ -19,6 +19,11 @@ class User:
 
     number: int | None
 
+    @property
+    def is_own(self) -> bool:
+        """Whether no other process has this user, so that its processes can be counted."""
+        return self.number is not None and self.number != NOBODY
+
 
 def user_for(slot: int) -> User:
     """The user of this process's zygote number ``slot``."""

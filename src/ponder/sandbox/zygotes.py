@@ -75,7 +75,8 @@ class Zygote:
         except BaseException:
             self.close()
             raise
-        self._counts_processes = user.number is not None or self.has_namespaces
+        # In a user namespace of its own (never root's case), a user is counted from zero.
+        self._counts_processes = user.is_own or (user.number is None and self.has_namespaces)
 
     def _wait_until_ready(self) -> bool:
         self._channel.settimeout(_READY_SECONDS)

@@ -71,7 +71,8 @@ def _finish(code: int) -> int:
         _report(error)
     for stream in (sys.stdout, sys.stderr):
         try:
-            stream.flush()
+            if stream is not None:
+                stream.flush()
         except (OSError, ValueError, AttributeError):
             code = code or 120  # what CPython itself exits with
     return code
@@ -158,7 +159,8 @@ def _set_capped_recursion_limit(limit: int) -> None:
 
 def _exit_code(code: object) -> int:
     if code is None or isinstance(code, int):
-        return (code or 0) & 0xFF
+        code = code or 0
+        return code & 0xFF if abs(code) < 1 << 63 else 0xFF
     _write_text(f"{code}\n")
     return 1
 
