@@ -19,7 +19,7 @@ from ponder.verify.math.algebra import (
     number,
     proportion,
 )
-from ponder.verify.math.scalars import degrees_in_radians
+from ponder.verify.math.scalars import degrees_in_radians, is_unworked
 from ponder.verify.math.values import (
     Equation,
     Inequality,
@@ -36,6 +36,7 @@ from ponder.verify.math.values import (
     Value,
     Words,
 )
+from ponder.verify.numbers import parse_number
 
 Oracle = Callable[[str, str], bool | None]
 """Asked about the LaTeX of two quantities, the reference first."""
@@ -206,6 +207,8 @@ def _same_scalar(gold: Scalar, answer: Scalar, oracle: Oracle) -> bool | None:
     if gold.unit != answer.unit and gold.unit and answer.unit:
         return False
     if answer.base not in (10, gold.base):  # the problem's own number, perhaps, not converted
+        return False
+    if is_unworked(answer.text) and parse_number(gold.text) is not None:
         return False
     if gold.is_percent != answer.is_percent:
         return _same_percent(gold, answer)

@@ -29,6 +29,7 @@ from ponder.verify.math.values import (
     Value,
     Words,
 )
+from ponder.verify.numbers import parse_number
 
 MAX_DEPTH = 6
 MAX_ITEMS = 100
@@ -258,8 +259,16 @@ def _matrix(text: str, depth: int) -> Value | None:
     if not rows or len({len(row) for row in rows}) != 1 or sum(map(len, rows)) > MAX_ITEMS:
         return Unreadable("no matrix")
     if factor:
-        rows = [[f"({factor.rstrip('*')})*({cell})" for cell in row] for row in rows]
+        rows = [[_product(factor.rstrip("*"), cell) for cell in row] for row in rows]
     values = tuple(tuple(_read(cell, depth + 1) for cell in row) for row in rows)
     if not all(isinstance(value, Scalar | Infinity) for row in values for value in row):
         return Unreadable("an entry that can't be read")
     return Matrix(values)
+
+
+def _product(factor: str, cell: str) -> str:
+    one, other = parse_number(factor), parse_number(cell)
+    if one is None or other is None:
+        return f"({factor})*({cell})"
+    value = one.value * other.value
+    return rf"\frac{{{value.numerator}}}{{{value.denominator}}}"

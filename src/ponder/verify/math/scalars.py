@@ -29,6 +29,13 @@ _BASE_WORDS = {
 }  # fmt: skip
 _PROPORTION = re.compile(r"([0-9]{1,9}(?: ?: ?[0-9]{1,9}){1,4})(?: ?([ap])\.? ?m\.?)?")
 _WORDS = re.compile(r"[^\W\d_]+(?:[ '.\-][ ]?[^\W\d_]+)*")
+_ARITHMETIC = re.compile(
+    r"[0-9)}]\s*(?:[-+*/÷×]|\\times|\\cdot|\\div|\\ast)\s*(?:[0-9.({-]|\\[dt]?frac|\\left)"
+    r"|[0-9)]\s*(?:\\left)?\("
+)
+_MIXED_SUM = re.compile(
+    r"[0-9]+\s*\+\s*(?:[0-9]+/[0-9]+|\\[dt]?frac\s*(?:\{[0-9]+\}|[0-9])\s*(?:\{[0-9]+\}|[0-9]))"
+)
 _CHINESE_DIGITS = {c: v for v, c in enumerate("零一二三四五六七八九")} | {"〇": 0, "两": 2}
 _CHINESE_TENS = {"十": 10, "百": 100, "千": 1000}
 
@@ -58,6 +65,18 @@ def read_scalar(text: str) -> Value:
     if _WORDS.fullmatch(key) and (len(key) > 2 or not key.isascii()):
         return Words(key)
     return _quantity(text)
+
+
+def is_unworked(text: str) -> bool:
+    """Whether a text is arithmetic still to be done, such as ``2+3``: perhaps the problem's own.
+
+    A number in scientific form, a fraction and a mixed number (``3+1/2``) are not.
+    """
+    return (
+        bool(_ARITHMETIC.search(text))
+        and not _MIXED_SUM.fullmatch(text)
+        and (parse_number(text) is None)
+    )
 
 
 def _infinite(text: str) -> int | None:
