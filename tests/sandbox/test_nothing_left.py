@@ -22,8 +22,23 @@ US = psutil.Process()
 FIRST_USER = 0x70000000  # of the users that runs have where we are root
 
 
-def zygotes_of(process: psutil.Process) -> list[psutil.Process]:
-    return [p for p in process.children() if "inside.zygote" in " ".join(p.cmdline())]
+def all_zygotes() -> list[psutil.Process]:
+    return [p for p in US.children() if "inside.zygote" in " ".join(p.cmdline())]
+
+
+class Zygotes:
+    """Those that came since: other tests may have left a sandbox of the whole process open."""
+
+    def __init__(self) -> None:
+        self._others = {process.pid for process in all_zygotes()}
+
+    def __call__(self) -> list[psutil.Process]:
+        return [process for process in all_zygotes() if process.pid not in self._others]
+
+
+@pytest.fixture
+def zygotes() -> Zygotes:
+    return Zygotes()
 
 
 def wait_until(holds: Callable[[], bool], seconds: float = 5.0) -> bool:
@@ -92,14 +107,14 @@ def test_a_run_sees_nothing_of_the_one_before() -> None:
         assert sandbox.run(ScriptJob("import sys\nprint(sys.stdin.read())")).stdout == b"\n"
 
 
-def test_the_zygote_never_holds_a_program() -> None:
+def test_the_zygote_never_holds_a_program(zygotes: Zygotes) -> None:
     if os.geteuid() != 0:
         pytest.skip("reading a zygote's memory takes root")
     marker = b"a-word-that-no-library-has-7315"
     with Sandbox(num_parallel=1) as sandbox:
         for _ in range(3):
             sandbox.run(ScriptJob(f"x = {marker.decode()!r}\nprint(x)", marker))
-        [zygote] = zygotes_of(US)
+        [zygote] = zygotes()
         memory = b"".join(_readable_memory(zygote.pid))
     assert len(memory) > 1 << 20
     assert marker not in memory
@@ -118,7 +133,7 @@ def _readable_memory(pid: int) -> list[bytes]:
     return found
 
 
-def test_eight_threads_get_their_own_answers() -> None:
+def test_eight_threads_get_their_own_answers(zygotes: Zygotes) -> None:
     found: dict[int, list[bytes]] = {}
 
     def work(number: int) -> None:
@@ -131,24 +146,24 @@ def test_eight_threads_get_their_own_answers() -> None:
             thread.start()
         for thread in threads:
             thread.join()
-        assert len(zygotes_of(US)) <= 4
+        assert len(zygotes()) <= 4
     assert found == {n: [f"{n * i}\n".encode() for i in range(10)] for n in range(8)}
 
 
-def test_a_zygote_killed_between_runs_is_replaced() -> None:
+def test_a_zygote_killed_between_runs_is_replaced(zygotes: Zygotes) -> None:
     with Sandbox(num_parallel=1) as sandbox:
         for _ in range(3):
             assert sandbox.run(ScriptJob("print(1)")).stdout == b"1\n"
-            [zygote] = zygotes_of(US)
+            [zygote] = zygotes()
             zygote.kill()
         assert sandbox.run(ScriptJob("print(1)")).stdout == b"1\n"
-        assert len(zygotes_of(US)) == 1
+        assert len(zygotes()) == 1
 
 
-def test_a_zygote_killed_during_a_run_is_replaced_and_the_run_repeated() -> None:
+def test_a_zygote_killed_during_a_run_is_replaced_and_the_run_repeated(zygotes: Zygotes) -> None:
     with Sandbox(num_parallel=1) as sandbox:
         sandbox.run(ScriptJob(""))
-        [first] = zygotes_of(US)
+        [first] = zygotes()
         children = first.children()
         threading.Timer(0.2, first.kill).start()
         source = "import time\ntime.sleep(0.5)\nprint('done')"
@@ -156,10 +171,10 @@ def test_a_zygote_killed_during_a_run_is_replaced_and_the_run_repeated() -> None
         assert wait_until(lambda: not any(child.is_running() for child in children))
 
 
-def test_the_child_that_waits_may_be_killed_too() -> None:
+def test_the_child_that_waits_may_be_killed_too(zygotes: Zygotes) -> None:
     with Sandbox(num_parallel=1) as sandbox:
         sandbox.run(ScriptJob(""))
-        for child in zygotes_of(US)[0].children():
+        for child in zygotes()[0].children():
             child.kill()
         assert sandbox.run(ScriptJob("print(1)")).stdout == b"1\n"
 
@@ -204,14 +219,14 @@ def test_a_fork_of_ours_starts_its_own() -> None:
     assert done.returncode == 0, done.stderr.decode()
 
 
-def test_an_interrupted_run_is_ended() -> None:
+def test_an_interrupted_run_is_ended(zygotes: Zygotes) -> None:
     with Sandbox(num_parallel=1) as sandbox:
         sandbox.run(ScriptJob(""))
         threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
         with pytest.raises(KeyboardInterrupt):
             sandbox.run(ScriptJob("while True: pass"), Limits(wall_seconds=30))
         assert sandbox.run(ScriptJob("print(1)")).stdout == b"1\n"
-    assert wait_until(lambda: not zygotes_of(US))
+    assert wait_until(lambda: not zygotes())
 
 
 def test_a_closed_sandbox_says_so() -> None:
