@@ -2,9 +2,9 @@
 
     python benchmarks/sandbox.py [--runs 300] [--leak-runs 2000] [--json PATH]
 
-Times are of ``print(42)``, one after the other, in milliseconds; 25 runs of each way in turn, so
-that a noisy machine is noisy for all. "overhead" is the sandbox's time less that of the program itself,
-which takes a few microseconds. Leaks: the second count is taken with the sandbox still open.
+Times are of whole calls that run ``print(42)``, one after the other, in milliseconds; 25 runs of
+each way in turn, so that a noisy machine is noisy for all. Leaks: "after" is counted with the
+sandbox still open, "closed" when it is closed.
 """
 
 from __future__ import annotations
