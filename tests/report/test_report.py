@@ -7,6 +7,7 @@ import re
 from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.report.synthetic_run import NASTY, build_run
@@ -14,7 +15,7 @@ from tests.report.synthetic_run import NASTY, build_run
 from ponder.errors import PonderError
 from ponder.report import write_report
 from ponder.report.embed import embed_rollouts, encode_step
-from ponder.report.header import config_html, duration, table_html
+from ponder.report.header import config_html, duration, problems_in_words, table_html
 from ponder.report.html import safe_json
 from ponder.report.load import Series, collect_series, evenly, load_run, thin
 from ponder.runlog import MetricsWriter, RunFolder, list_steps, read_rollouts, write_json_atomic
@@ -288,3 +289,19 @@ def test_config_is_escaped() -> None:
     assert config_html("# <a>\n[b]\nc = '<script>'") == (
         "<i># &lt;a&gt;</i>\n<b>[b]</b>\nc = &#x27;&lt;script&gt;&#x27;"
     )
+
+
+@pytest.mark.parametrize(
+    ("problems", "words"),
+    [
+        ({"task": "gcd", "settings": {"max_value": 9}}, "gcd (max_value 9)"),
+        ({"name": "gsm8k", "path": "/data/gsm8k"}, "gsm8k"),
+        (
+            {"mixture": [{"task": "gcd"}, {"path": "/data/a.jsonl"}, {"hub": "a/b"}]},
+            "gcd + a.jsonl + a/b",
+        ),
+        ({}, "unknown"),
+    ],
+)
+def test_problems_in_a_few_words(problems: dict[str, Any], words: str) -> None:
+    assert problems_in_words(problems) == words

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from html import escape
+from pathlib import PurePath
 from typing import Any
 
 from ponder.report.load import RunData
@@ -90,7 +91,7 @@ def _facts(run: RunData) -> Iterable[tuple[str, str]]:
     config = run.config
     batch, algorithm = config.get("batch", {}), config.get("algorithm", {})
     yield "model", str(config.get("model", "unknown"))
-    yield "problems", _problems(config.get("problems", {}))
+    yield "problems", problems_in_words(config.get("problems", {}))
     if algorithm:
         yield "algorithm", _algorithm(algorithm)
     if "prompts_per_step" in batch:
@@ -114,14 +115,20 @@ def _status(run: RunData) -> str:
     return "finished" if run.summary.get("finished", True) else "stopped early"
 
 
-def _problems(problems: Figures) -> str:
-    for key in ("task", "name", "hub", "path"):
+def problems_in_words(problems: Figures) -> str:
+    if problems.get("mixture"):
+        return " + ".join(_source(part) for part in problems["mixture"])
+    settings = problems.get("settings") or {}
+    listed = ", ".join(f"{name} {value}" for name, value in settings.items())
+    return f"{_source(problems)} ({listed})" if listed else _source(problems)
+
+
+def _source(problems: Figures) -> str:
+    """What problems are called: by task or name, else by hub id, else by file."""
+    for key in ("task", "name", "hub"):
         if problems.get(key):
-            settings = problems.get("settings") or {}
-            listed = ", ".join(f"{name} {value}" for name, value in settings.items())
-            return f"{problems[key]} ({listed})" if listed else str(problems[key])
-    tasks = [str(part.get("task")) for part in problems.get("mixture") or []]
-    return " + ".join(tasks) or "unknown"
+            return str(problems[key])
+    return PurePath(str(problems["path"])).name if problems.get("path") else "unknown"
 
 
 def _algorithm(algorithm: Figures) -> str:
