@@ -21,6 +21,7 @@ from ponder.cli.specs import parse_problems
 from ponder.models.load import save_model
 from ponder.models.tiny import make_tiny_model
 from ponder.runlog.metrics import read_metrics
+from ponder.verify.pool import VerifierPool
 
 Capture = pytest.CaptureFixture[str]
 
@@ -191,10 +192,11 @@ def test_eval_is_the_same_in_other_chunks(model: Path) -> None:
     opened = open_model(build_parser().parse_args(arguments))
     problems, _ = choose_problems(parse_problems("chain_sum:max_terms=3"), None, 5)
     out = Console(file=io.StringIO())
-    whole, parts = (measure(opened, problems, 3, 0, out, size) for size in (512, 4))
-    assert len(whole.problems) == 5
-    assert whole == parts
-    assert measure(opened, problems, 3, 1, out) != whole
+    with VerifierPool() as pool:
+        whole, parts = (measure(opened, problems, 3, 0, out, pool, size) for size in (512, 4))
+        assert len(whole.problems) == 5
+        assert whole == parts
+        assert measure(opened, problems, 3, 1, out, pool) != whole
 
 
 def test_a_benchmark_is_measured_whole(tmp_path: Path) -> None:

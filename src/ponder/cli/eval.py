@@ -39,15 +39,20 @@ def run(arguments: Namespace) -> int:
     opened = open_model(arguments)
     problems, which = choose_problems(config, opened.run_config, arguments.num_problems)
     out = console()
-    result = measure(opened, problems, arguments.k, arguments.seed, out)
+    with VerifierPool() as pool:
+        warnings = pool.prepare(problems, arguments.unsafe)
+        result = measure(opened, problems, arguments.k, arguments.seed, out, pool)
     title = f"{arguments.model} on {len(problems)} {which}, {arguments.k} samples each"
     out.print(Text(title, style="bold"), soft_wrap=True)
     out.print(_table(result))
+    for warning in warnings:
+        out.print(Text(warning, style="bold red"), soft_wrap=True)
     if arguments.json is not None:
         told = {
             "model": arguments.model,
             "problems_spec": arguments.problems,
             "which_problems": which,
+            "warnings": warnings,
             "template": opened.make_prompt.template.model_dump(mode="json"),
         }
         _write_json(arguments, told | result.to_json())
@@ -92,6 +97,7 @@ def measure(
     k: int,
     seed: int,
     out: Console,
+    pool: VerifierPool,
     max_batch_size: int = MAX_BATCH_SIZE,
 ) -> EvalResult:
     """Sample and verify, about ``max_batch_size`` completions at a time (with the same result)."""
@@ -99,14 +105,11 @@ def measure(
     size = max(1, max_batch_size // k)
     chunks = [problems[i : i + size] for i in range(0, len(problems), size)]
     groups: list[Group] = []
-    with VerifierPool() as pool:
-        pool.prepare(problems)
-        scorer = RuleScorer(RewardConfig(), sampling.max_completion_tokens, pool)
-        for chunk in track(
-            chunks, "sampling", console=out, transient=True, disable=not out.is_terminal
-        ):
-            make_prompt = opened.make_prompt
-            groups += rollout(chunk, opened.generator, scorer, make_prompt, k, sampling, seed)
+    scorer = RuleScorer(RewardConfig(), sampling.max_completion_tokens, pool)
+    for chunk in track(
+        chunks, "sampling", console=out, transient=True, disable=not out.is_terminal
+    ):
+        groups += rollout(chunk, opened.generator, scorer, opened.make_prompt, k, sampling, seed)
     return result_of(groups, k, sampling, seed)
 
 

@@ -105,6 +105,9 @@ def _add_eval(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--k", type=_count, default=4, help="samples per problem (default 4)")
     parser.add_argument("--num-problems", type=_count, default=128, metavar="N", help="default 128")
     _add_sampling(parser)
+    parser.add_argument(
+        "--unsafe", action="store_true", help="run programs even where they cannot be isolated"
+    )
     parser.add_argument("--json", type=Path, metavar="PATH", help="also write the result here")
 
 

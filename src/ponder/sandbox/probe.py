@@ -49,8 +49,8 @@ class Probe:
         raise PonderError(
             "sandbox",
             "not isolated",
-            f"{fixes}; or run hostile programs unprotected, at your own risk: unsafe=True "
-            "(--unsafe)",
+            f"{fixes}; or run hostile programs unprotected, at your own risk: unsafe=true for "
+            "ponder train, --unsafe for ponder judge and ponder eval",
         )
 
 
