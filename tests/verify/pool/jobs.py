@@ -133,3 +133,10 @@ def fill_pipe() -> None:
         except OSError:
             continue
     spin()
+
+
+def forks(_: int) -> int:
+    """Comes back twice, in the worker and in a child of it, and the child last."""
+    if os.fork() == 0:
+        time.sleep(0.1)
+    return os.getpid()

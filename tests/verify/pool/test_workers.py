@@ -365,3 +365,10 @@ def test_big_arguments_and_values_travel(shared: WorkerPool) -> None:
 def test_wrong_settings(arguments: dict[str, float]) -> None:
     with pytest.raises(PonderError, match=next(iter(arguments))):
         WorkerPool(**arguments)  # type: ignore[arg-type]
+
+
+def test_a_fork_that_comes_back_does_not_answer_the_next_call() -> None:
+    with WorkerPool(1, deadline_seconds=10.0, memory_mb=256) as pool:
+        assert ask(pool, "forks", 1) == Done(pool.worker_pids()[0])
+        time.sleep(0.3)
+        assert [ask(pool, "double", n) for n in range(3)] == [Done(0), Done(2), Done(4)]
