@@ -48,9 +48,24 @@ def test_another_value_is_an_error_that_says_so(value: object) -> None:
     assert found.verdict is Verdict.ERROR
     assert "must return a Judgement, a bool or a float" in found.reason
     assert judge("echo", value=None).verdict is Verdict.ERROR
-    wrong = Judgement("right")  # type: ignore[arg-type]
-    problem = Problem("p", "q", "5", "own_verifiers:echo", {"value": wrong})
-    assert call(problem, "x", str(HERE)).verdict is Verdict.ERROR
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        Judgement("right"),  # type: ignore[arg-type]
+        Judgement(Verdict.CORRECT, score=float("nan")),
+        Judgement(Verdict.CORRECT, score=7.0),
+        Judgement(Verdict.INCORRECT, score=-1),
+        Judgement(Verdict.INCORRECT, score="1"),  # type: ignore[arg-type]
+        Judgement(Verdict.CORRECT, 5),  # type: ignore[arg-type]
+        Judgement(Verdict.CORRECT, "5", None),  # type: ignore[arg-type]
+    ],
+)
+def test_a_judgement_that_no_reward_can_be_made_of_is_an_error(wrong: Judgement) -> None:
+    found = custom.as_judgement(wrong, "mine:f")
+    assert found.verdict is Verdict.ERROR
+    assert found.reason.startswith("mine:f returned")
 
 
 def test_exceptions_crashes_and_hangs_are_errors(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,16 +65,28 @@ def call(problem: Problem, completion_text: str, folder: str) -> Judgement:
 def as_judgement(value: object, name: str) -> Judgement:
     """What a verifier's return value means; of another kind, it is an error that says so."""
     if isinstance(value, Judgement):
-        if isinstance(value.verdict, Verdict):
-            return value
-        return Judgement(Verdict.ERROR, None, f"{name} returned the verdict {value.verdict!r}")
+        fault = _fault(value)
+        return Judgement(Verdict.ERROR, None, f"{name} returned {fault}") if fault else value
     if isinstance(value, bool):
         return Judgement(Verdict.CORRECT if value else Verdict.INCORRECT)
     if isinstance(value, int | float) and 0 <= value <= 1:
         return Judgement(Verdict.CORRECT if value == 1 else Verdict.INCORRECT, score=float(value))
-    shown = f"{value!r:.60}" if isinstance(value, int | float) else f"a {type(value).__name__}"
+    kind = f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
+    shown = f"{value!r:.60}" if isinstance(value, int | float) else f"a {kind}"
     fix = "a Judgement, a bool or a float in [0, 1]"
     return Judgement(Verdict.ERROR, None, f"{name} returned {shown}; it must return {fix}")
+
+
+def _fault(judgement: Judgement) -> str:
+    """What is wrong with a judgement of a user's; "" if nothing is. Its score becomes a reward."""
+    if not isinstance(judgement.verdict, Verdict):
+        return f"the verdict {judgement.verdict!r:.60}; it must be a ponder.types.Verdict"
+    score = judgement.score
+    if score is not None and not (isinstance(score, int | float) and 0 <= score <= 1):
+        return f"the score {score!r:.60}; it must be a number in [0, 1] or None"
+    if not isinstance(judgement.answer, str | None) or not isinstance(judgement.reason, str):
+        return "a Judgement whose answer or reason is no text"
+    return ""
 
 
 @lru_cache(maxsize=64)
