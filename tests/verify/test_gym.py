@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from ponder.types import Problem, Verdict
+from ponder.verify.gym import is_cheap
 from ponder.verify.gym_entries import GymEntryError, canonical_settings, gym_entry
 from ponder.verify.verifiers import verify
 
@@ -195,3 +196,11 @@ def test_speed_of_512_completions() -> None:
         return time.perf_counter() - start
 
     assert min(seconds() for _ in range(5)) < 0.05
+
+
+def test_metadata_of_another_kind_is_an_error() -> None:
+    for task in ([], {}, 5, None):
+        metadata = {"task": task, "settings": {}, "seed": "x", "index": -1}
+        found = Problem("p", "q", "5", "gym", metadata)
+        assert not is_cheap(found)
+        assert verdict(found, "5") is Verdict.ERROR

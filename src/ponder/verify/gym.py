@@ -36,7 +36,7 @@ def verify_gym(problem: Problem, completion_text: str) -> Judgement:
     where = problem.metadata
     try:
         entry = gym_entry(where["task"], where["settings"], where["seed"], where["index"])
-    except (GymEntryError, KeyError) as error:
+    except (GymEntryError, KeyError, TypeError) as error:
         return Judgement(Verdict.ERROR, answer, f"no entry to score against: {error!r}")
     if entry["question"] != problem.question:
         return Judgement(Verdict.ERROR, answer, "the rebuilt entry is another problem")
@@ -51,7 +51,9 @@ def verify_gym(problem: Problem, completion_text: str) -> Judgement:
 
 def is_cheap(problem: Problem) -> bool:
     """Whether the scorer of the problem's task only compares short texts or numbers."""
-    task = problem.metadata.get("task", "")
+    task = problem.metadata.get("task")
+    if not isinstance(task, str):  # from a file of the user's; the worker says what is wrong
+        return False
     return task in OWN_CHECKS or task in CHEAP_TASKS or has_default_scorer(task)
 
 
