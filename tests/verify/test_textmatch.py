@@ -55,3 +55,11 @@ def test_catastrophic_backtracking_is_cut() -> None:
     assert "timeout" in found.reason
     assert time.monotonic() - began < 10  # 1 s, the respawn, and a busy machine
     assert regex(r"a+", "aaa").verdict is Verdict.CORRECT
+
+
+def test_a_long_row_of_accents_takes_no_time() -> None:
+    began = time.perf_counter()
+    accents = "a" + "\u0316\u0301" * 75_000
+    assert text("a", accents) is Verdict.INCORRECT
+    assert text(accents, accents) is Verdict.CORRECT
+    assert time.perf_counter() - began < 1.0

@@ -10,6 +10,7 @@ from ponder.verify.extract import extract_answer
 from ponder.verify.pool import Done, isolated
 
 MAX_ANSWER_CHARACTERS = 10_000
+"""Of what a pattern is held against, and of what is composed: both may be quadratic."""
 PATTERN_SECONDS = 1.0
 
 
@@ -28,8 +29,13 @@ def verify_text(problem: Problem, completion_text: str) -> Judgement:
 
 
 def normal_text(text: str, ignore_case: bool = False) -> str:
-    """Composed (NFC), white space as single blanks, trimmed; case folded if it is to be ignored."""
-    normal = " ".join(unicodedata.normalize("NFC", text).split())
+    """Composed (NFC), white space as single blanks, trimmed; case folded if it is to be ignored.
+
+    A longer text than MAX_ANSWER_CHARACTERS is not composed.
+    """
+    normal = " ".join(text.split())
+    if len(normal) <= MAX_ANSWER_CHARACTERS:
+        normal = unicodedata.normalize("NFC", normal)
     return normal.casefold() if ignore_case else normal
 
 
