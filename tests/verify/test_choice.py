@@ -108,6 +108,9 @@ def test_the_reference_may_be_letter_index_or_text() -> None:
         "Answer: C", "So the answer is (C).", "**Answer: C**", "Answer: C) 42", "The answer is 42.",
         "答案：C", "答案是C。", "故选C", "所以应选 C。", "选C", "The correct answer is option C",
         "<think>Answer: A</think> So it is not A.\nAnswer: C", "Answer: C\nYes. The answer is C.",
+        "**Final Answer**: C", "**Answer:** C", "故选：C", "故选: C。", "Answer: C. 42",
+        "It can't be A, so the answer is C.", "If I'm right, the answer is C.",
+        "It is not A\nAnswer: C", "The answer is C. It is 42 because 41 + 1 = 42.", "不正确的选项是C",
     ],
 )  # fmt: skip
 def test_answer_lines_where_the_data_set_has_them(text: str) -> None:
@@ -121,7 +124,9 @@ def test_answer_lines_where_the_data_set_has_them(text: str) -> None:
         "Answer: A\nAnswer: C", "<think>Answer: C", "<think>Answer: C</think> hm", "C",
         r"\boxed{A} Answer: C", "<answer>A</answer> Answer: C", "Answer: A or C",
         "<answer> Answer: C",
-        "The answer is not C", "Answer: C, I mean D",
+        "The answer is not C", "Answer: C, I mean D", "The answer is C. The answer is D.",
+        "Answer: C. D", "Answer: C. 41", "I don't think the answer is C", "the wrong answer is C",
+        "It isn't true that the answer is C.", "If the answer is C", "不应选C", "答案不是C",
     ],
 )  # fmt: skip
 def test_answer_lines_that_do_not_count(text: str) -> None:
@@ -144,13 +149,15 @@ def test_no_completion_without_an_answer_is_correct(text: str, gold: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "unit", ["\n", "Answer: C\n", "answer ", "答案", "(", "$", "\\text{", "C ", "**"]
+    "unit",
+    ["\n", "Answer: C\n", "answer ", "答案", "(", "$", "\\text{", "C ", "**", "not answer is "],
 )
 def test_hostile_texts_take_no_time(unit: str) -> None:
     text = unit * (100_000 // len(unit))
     began = time.perf_counter()
     for completion in (text, f"<answer>{text}</answer>", f"<answer>{text[:1_990]}</answer>"):
         judge(completion, answer_convention="answer_line")
+    judge("answer" + " " * 100_000, answer_convention="answer_line")
     many = "".join(f"Answer: {number}\n" for number in range(10_000))
     assert judge(many, answer_convention="answer_line") is Verdict.UNPARSABLE
     assert time.perf_counter() - began < 1.0

@@ -7,7 +7,7 @@ the text of another option, or more words than an answer needs are all no choice
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ponder.types import Judgement, Problem, Verdict
@@ -147,15 +147,20 @@ def _plain(text: str) -> str:
     return plain
 
 
-_ANSWER_LINE = re.compile(
-    r"(?im:(?:\banswer\s*(?:is\s*:?|:|：)|(?:答案|选项)\s*(?:是|为|:|：)+|(?:应|故|该)选|^[ \t]*选)"
-    r"[ \t*]*([^\n]{1,200}))"
+_ANSWER_IS = re.compile(
+    r"(?im:\banswer[ \t]*+\**+[ \t]*+(?:is\s*:?|:|：)|(?:答案|选项)\s*(?:是|为|:|：)+"
+    r"|(?:(?:应|故|该)选|^[ \t]*选)[ \t]*[:：]?)[ \t*]*"
+)
+_DENIED = re.compile(
+    r"(?i:\b(?:not|never|nor|if|wrong|incorrect)\b|n['\u2019]t\b|不认为|不觉得|如果|假如|若)"
+    r"[^.,;:!?。，；：！？\n]*\Z|不\Z"
 )
 _SENTENCE_END = re.compile(r"[.。](?:\s|$)")
+_MAX_SENTENCE = 200
 
 
 def _answers(metadata: Mapping[str, Any], text: str) -> tuple[list[str], str]:
-    """The answers that a completion states, or none and why."""
+    """The different answers that a completion states, or none and why."""
     extracted = extract_answer(text)
     if extracted.answer is not None:
         return [extracted.answer], ""
@@ -164,7 +169,23 @@ def _answers(metadata: Mapping[str, Any], text: str) -> tuple[list[str], str]:
     said = text.rpartition("</think>")[2].partition("<think>")[0]
     if "<answer>" in said:
         return [], "unfinished answer"
-    lines = {_SENTENCE_END.split(match[1])[0].strip(" *_") for match in _ANSWER_LINE.finditer(said)}
+    lines = {line for line in _answer_lines(said, metadata.get("choices")) if line}
     if len(lines) > MAX_ANSWER_LINES:
         return [], "too many different answer lines"
     return sorted(lines), "no answer line"
+
+
+def _answer_lines(said: str, choices: Sequence[str] | None) -> Iterator[str]:
+    """What follows each "the answer is" that is not denied: "it isn't true that ...".
+
+    The sentence after it counts too where it is an option of its own: "Answer: C. D".
+    """
+    for match in _ANSWER_IS.finditer(said):
+        start = match.end()
+        if _DENIED.search(said[max(0, match.start() - _MAX_SENTENCE // 2) : match.start()]):
+            continue
+        line = said[start : start + _MAX_SENTENCE].partition("\n")[0]
+        first, *more = (part.strip(" *_") for part in _SENTENCE_END.split(line, maxsplit=2))
+        yield first
+        if more and read_choice(more[0], choices):
+            yield more[0]
