@@ -89,6 +89,7 @@ def test_plain_numbers(text: str, value: str) -> None:
         ("$-5", Number(Fraction(-5), unit="dollar")),
         ("$1,234.50", Number(Fraction("1234.5"), unit="dollar")),
         ("$18 dollars", Number(Fraction(18), unit="dollar")),
+        ("18 teens", Number(Fraction(18), unit="teen")),
         ("18 dollars", Number(Fraction(18), unit="dollar")),
         ("€20", Number(Fraction(20), unit="euro")),
         (r"10\text{ cm}", Number(Fraction(10), unit="cm")),
@@ -127,7 +128,8 @@ def test_numbers_with_something_around_them(text: str, number: Number) -> None:
         "3:4", "12:00", "4=5", "x=4=5", "1=2", "xy=5", "x>5", "5% or 6%", "5%%", "50% dollars",
         "$5%", "$18 euros", "$18 per hour", "73**", "the answer is 5", "5 is the answer", "5 or so",
         r"\boxed{5}", r"5 \text{ or } 6", r"\text{the correct answer}", "５ or ６", "5\n6", "٥",
-        "9" * 201,
+        "9" * 201, "5 quintillion", "5 thirteen", "5 twentieths", "5 eightfold", "5 fold", "5 zero",
+        "5 eleven", "5 twelfths", "5 googol", "5 permille", "5 factorials", "5 wait", "5 rejected",
     ],
 )  # fmt: skip
 def test_what_is_not_plainly_one_number(text: str) -> None:

@@ -28,8 +28,17 @@ _MORE_THAN_A_UNIT = """
     ninety negative grand mil mill mln bln thou couple
     double doubled twice triple tripled thrice quadrupled half halved negated reversed inverted
     opposite reciprocal inverse rounded estimated never none no nor instead excluding without
+    zero eleven twelve twelfth twelfths eleventh elevenths wan googol googols myriad myriads
+    permille nth factorials fold wait guess unsure rejected cancelled bad
 """
 _CHANGES_THE_NUMBER = frozenset(_MORE_THAN_A_UNIT.split())
+_NUMBER_WORD = re.compile(
+    r"(?:tr|quadr|quint|sext|sept|oct|non|dec|g?z)illi(?:on|ard)s?|[mb]illiards?"
+    r"|(?:thir|four|fif|six|seven|eigh|nine)(?:teen(?:ths?)?|tieths?)|(?:twen|for)tieths?"
+    r"|(?:two|three|four|five|six|seven|eight|nine|ten|hundred|thousand)fold",
+    re.IGNORECASE,
+)
+"""Quadrillions, thirteen, thirteenths, twentieths, tenfold."""
 
 _ALIASES = {
     "$": "dollar", "usd": "dollar", "€": "euro", "£": "pound", "¥": "yen", "₹": "rupee",
@@ -71,7 +80,7 @@ def normal_unit(text: str, is_attached: bool) -> str | None:
     if not _UNIT.fullmatch(unit) or (is_attached and unit not in _ATTACHED):
         return None
     words = _WORD.findall(unit)
-    if any(word.lower() in _CHANGES_THE_NUMBER for word in words):
+    if any(word.lower() in _CHANGES_THE_NUMBER or _NUMBER_WORD.fullmatch(word) for word in words):
         return None
     if any(len(word) <= 2 and word not in _SHORT for word in words):
         return None
