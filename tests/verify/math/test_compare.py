@@ -20,6 +20,8 @@ from ponder.verify.math.read import read
         ("y=2x+3", "2x-y+3=0"),
         ("(x,y)=(2,3)", "(2,3)"),
         ("x=2,y=3", "(2,3)"),
+        (r"(0,9)\cup(9,36)", r"x \in (0, 9) \cup (9, 36)"),
+        (r"\mathbb{R}\setminus\{0\}", r"x \in \mathbb{R} \setminus \{0\}"),
         (r"2\pm\sqrt3", r"2-\sqrt3, 2+\sqrt3"),
         ("2:3", "4:6"),
         ("(-1,1)", "|x|<1"),
@@ -109,3 +111,22 @@ def test_a_set_is_matched_by_the_oracle_too() -> None:
     assert same(gold, read(r"\{\ln 3, \ln 2, 1\}"), oracle) is True
     assert same(gold, read(r"\{\ln 3, \ln 2, 4\}"), oracle) is False
     assert same(gold, read(r"\{\ln 3, \ln 5, 1\}")) is None
+
+
+@pytest.mark.parametrize(
+    ("gold", "echo"),
+    [
+        ("1", r"\sin^2 x+\cos^2 x"),
+        ("1", r"\frac{x}{x}"),
+        ("1", "x^0"),
+        ("-1", "i^2"),
+        (r"\frac12", r"\sin 30^\circ"),
+        ("3", r"\log_2 8"),
+        ("3", r"\lfloor 3.7 \rfloor"),
+        ("4", "|-4|"),
+        ("4", "-(-4)"),
+        ("4", "--4"),
+    ],
+)
+def test_an_echo_of_the_problem_is_no_number(gold: str, echo: str) -> None:
+    assert same(read(gold), read(echo), lambda one, other: True) is False

@@ -77,7 +77,7 @@ def _read(text: str, depth: int) -> Value:
     text = unwrapped(text)
     if not text or depth > MAX_DEPTH:
         return Unreadable("nested too deeply" if text else "nothing in it")
-    for reader in (_number, _list, _union, _difference, _member, _relation, _brackets, _matrix):
+    for reader in (_number, _list, _member, _union, _difference, _relation, _brackets, _matrix):
         value = reader(text, depth)
         if value is not None:
             return value

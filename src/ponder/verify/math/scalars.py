@@ -31,8 +31,13 @@ _PROPORTION = re.compile(r"([0-9]{1,9}(?: ?: ?[0-9]{1,9}){1,4})(?: ?([ap])\.? ?m
 _WORDS = re.compile(r"[^\W\d_]+(?:[ '.\-][ ]?[^\W\d_]+)*")
 _ARITHMETIC = re.compile(
     r"[0-9)}]\s*(?:[-+*/÷×]|\\times|\\cdot|\\div|\\ast)\s*(?:[0-9.({-]|\\[dt]?frac|\\left)"
-    r"|[0-9)]\s*(?:\\left)?\("
+    r"|[0-9)]\s*(?:\\left)?\(|^[-+]\s*\(?\s*[-+]"
 )
+_FUNCTION = re.compile(
+    r"\\(?:a(?:rc)?)?(?:sin|cos|tan|cot|sec|csc|ln|lg|log|exp|lfloor|lceil|lvert|vert)(?![A-Za-z])|\|"
+)
+_COMMAND = re.compile(r"\\[A-Za-z]+")
+_LETTER = re.compile(r"[A-Za-z]")
 _MIXED_SUM = re.compile(
     r"[0-9]+\s*\+\s*(?:[0-9]+/[0-9]+|\\[dt]?frac\s*(?:\{[0-9]+\}|[0-9])\s*(?:\{[0-9]+\}|[0-9]))"
 )
@@ -68,15 +73,15 @@ def read_scalar(text: str) -> Value:
 
 
 def is_unworked(text: str) -> bool:
-    """Whether a text is arithmetic still to be done, such as ``2+3``: perhaps the problem's own.
+    r"""Whether a text is work still to be done, such as ``2+3``: perhaps the problem's own.
 
-    A number in scientific form, a fraction and a mixed number (``3+1/2``) are not.
+    So are functions (``\log_2 8``) and letters (``x/x``); a number in scientific form, a fraction
+    and a mixed number (``3+1/2``) are not, nor a root, a power or a factorial.
     """
-    return (
-        bool(_ARITHMETIC.search(text))
-        and not _MIXED_SUM.fullmatch(text)
-        and (parse_number(text) is None)
-    )
+    if parse_number(text) is not None or _MIXED_SUM.fullmatch(text):
+        return False
+    has_letter = _LETTER.search(_COMMAND.sub(" ", text))
+    return bool(has_letter or _ARITHMETIC.search(text) or _FUNCTION.search(text))
 
 
 def _infinite(text: str) -> int | None:
