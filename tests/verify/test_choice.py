@@ -110,7 +110,8 @@ def test_the_reference_may_be_letter_index_or_text() -> None:
         "<think>Answer: A</think> So it is not A.\nAnswer: C", "Answer: C\nYes. The answer is C.",
         "**Final Answer**: C", "**Answer:** C", "故选：C", "故选: C。", "Answer: C. 42",
         "It can't be A, so the answer is C.", "If I'm right, the answer is C.",
-        "It is not A\nAnswer: C", "The answer is C. It is 42 because 41 + 1 = 42.", "不正确的选项是C",
+        "It is not A\nAnswer: C", "The answer is C. It is 42 because 41 + 1 = 42.",
+        "不正确的选项是C",
     ],
 )  # fmt: skip
 def test_answer_lines_where_the_data_set_has_them(text: str) -> None:
