@@ -26,6 +26,7 @@ _RULES = [
         (r"[0-9]{20}", "a long number"),  # long enough for a formula to be rounded to it
         (r"(?<![0-9])\.(?![0-9])|\.[0-9]*\.", "a stray full stop"),
         (r"(?<!\\sqrt)\s*\[", "square brackets"),
+        (r"\\frac\s*[0-9]{3}", "a fraction of three digits and no braces"),
         (r"\^\s*(?:\{[^{}]{0,80})?\s*-?\s*[0-9]{4}", "a large exponent"),
         (r"\^\s*(?:\\[A-Za-z]+|[A-Za-z0-9])\s*\^", "a tower of powers"),
         (r"\^\s*[(\[]", "a power in brackets"),
