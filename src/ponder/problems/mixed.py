@@ -11,7 +11,7 @@ from typing import Protocol
 
 from ponder.errors import PonderError
 from ponder.problems.fingerprint import fingerprint, is_heldout
-from ponder.problems.sources import PATIENCE_LANES, first_in_lane
+from ponder.problems.sources import Found, first_in_lane
 from ponder.seeds import derive_seed
 from ponder.types import Problem, ProblemSource
 
@@ -131,52 +131,20 @@ class TablePart:
         return None, f"no more rows of {self.name} are held out"
 
 
-class MixedHeldout:
-    """Up to ``size`` different held-out problems, found in order and kept.
-
-    A part whose rows are used up is drawn no more. Raises PonderError when a position is asked for
-    that the parts have not enough questions for.
-    """
+class MixedHeldout(Found):
+    """Held-out problems of several parts; one whose rows are used up is drawn no more."""
 
     def __init__(
         self, parts: Sequence[Part], weights: Sequence[float], seed: int, size: int
     ) -> None:
-        self.name = "+".join(part.name for part in parts) + " (held out)"
+        super().__init__("+".join(part.name for part in parts), size)
         self.parts = list(parts)
         self.weights = list(weights)
         self.seed = seed
-        self.size = size
-        self._found: list[Problem] = []
-        self._seen: set[str] = set()
-        self._lane = 0
 
-    def __len__(self) -> int:
-        return self.size
-
-    def __getitem__(self, index: int) -> Problem:
-        if not 0 <= index < self.size:
-            raise IndexError(index)
-        while len(self._found) <= index:
-            self._find_next()
-        return self._found[index]
-
-    def _find_next(self) -> None:
-        fault = ""
-        for _ in range(PATIENCE_LANES):
-            problem, fault = self._take()
-            if problem is not None:
-                self._seen.add(fingerprint(problem.question))
-                self._found.append(problem)
-                return
-        count = len(self._found)
-        fix = f"{self.name}: only {count} different questions ({fault}); ask for at most {count}"
-        raise PonderError("eval.num_problems", f"more than {count}", fix)
-
-    def _take(self) -> tuple[Problem | None, str]:
+    def take(self, lane: int, seen: set[str]) -> tuple[Problem | None, str]:
         alive = [i for i, part in enumerate(self.parts) if not part.is_exhausted()]
         if not alive:
             return None, "all rows are used up"
-        drawn = draw_part(self.seed, self._lane, [self.weights[i] for i in alive])
-        problem, fault = self.parts[alive[drawn]].take(self._lane, self._seen)
-        self._lane += 1
-        return problem, fault
+        drawn = draw_part(self.seed, lane, [self.weights[i] for i in alive])
+        return self.parts[alive[drawn]].take(lane, seen)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
 from ponder.errors import PonderError
@@ -63,15 +64,14 @@ class TrainSide:
         return not self.excluded or fingerprint(question) not in self.excluded
 
 
-class HeldoutSide:
-    """Up to ``size`` different held-out problems of an endless source, found in order and kept.
+class Found(ABC):
+    """Up to ``size`` different problems, found in order and kept.
 
-    Raises PonderError when a position is asked for that the source has not enough questions for.
+    Raises PonderError when a position is asked for that there are not enough questions for.
     """
 
-    def __init__(self, source: ProblemSource, size: int) -> None:
-        self.name = f"{source.name} (held out)"
-        self.source = source
+    def __init__(self, name: str, size: int) -> None:
+        self.name = f"{name} (held out)"
         self.size = size
         self._found: list[Problem] = []
         self._seen: set[str] = set()
@@ -87,10 +87,14 @@ class HeldoutSide:
             self._find_next()
         return self._found[index]
 
+    @abstractmethod
+    def take(self, lane: int, seen: set[str]) -> tuple[Problem | None, str]:
+        """A problem of this lane that is not among the fingerprints seen, or None and why."""
+
     def _find_next(self) -> None:
         fault = ""
         for _ in range(PATIENCE_LANES):
-            problem, fault = first_in_lane(self.source, self._lane, self._is_new)
+            problem, fault = self.take(self._lane, self._seen)
             self._lane += 1
             if problem is not None:
                 self._seen.add(fingerprint(problem.question))
@@ -98,13 +102,24 @@ class HeldoutSide:
                 return
         count = len(self._found)
         fix = (
-            f"{self.source.name} has only {count} different held-out questions ({fault}); "
-            f"ask for at most {count}, or choose settings that give more different questions"
+            f"{self.name}: only {count} different held-out questions ({fault}); "
+            f"ask for at most {count}, or choose a source or settings that give more"
         )
         raise PonderError("eval.num_problems", f"more than {count}", fix)
 
-    def _is_new(self, question: str) -> bool:
-        return is_heldout(question) and fingerprint(question) not in self._seen
+
+class HeldoutSide(Found):
+    """Held-out problems of an endless source."""
+
+    def __init__(self, source: ProblemSource, size: int) -> None:
+        super().__init__(source.name, size)
+        self.source = source
+
+    def take(self, lane: int, seen: set[str]) -> tuple[Problem | None, str]:
+        def is_new(question: str) -> bool:
+            return is_heldout(question) and fingerprint(question) not in seen
+
+        return first_in_lane(self.source, lane, is_new)
 
 
 def first_in_lane(
