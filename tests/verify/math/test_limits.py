@@ -13,6 +13,7 @@ from ponder.verify.math.limits import refusal
         "", "x" * 401, "10^{10^{10}}", "9^{9^9}", "9^9^9", r"2^{\frac{9^9}{1}}", "10^9!", "(20!)!",
         "(99)!", "e^{x}^{y}", "x.y", "[x+1]y", "0." + "6" * 25,
         r"\lfloor \sin x \rfloor", r"\sin 12345", r"\sin x " * 7, r"\frac123",
+        r"\exp(\exp(\exp(x)))", r"e^{\exp(\exp(x))}",
         "5000!", "3!!", r"\binom{9999}{5}", r"\binom{n}{99999}",
         r"\binom{\sin x}{2}", r"\sum_{i=1}^9 i", r"\int x",
         r"\lim x", r"\det A", r"\prod x", "(x+y)^{60}", "x^{99999}", "2^(3)", "9" * 60,

@@ -21,6 +21,9 @@ from ponder.verify.math.symbolic import equivalent, is_formula, same_formula
         (r"2^{n-1}", r"\frac{2^n}{2}"),
         (r"\ln 8", r"3\ln 2"),
         (r"\cot x", r"\frac{\cos x}{\sin x}"),
+        (r"\ln\frac{a}{b}", r"\ln a - \ln b"),
+        (r"\frac{\sin 2x}{e^{x^2}}", r"2\sin x\cos x e^{-x^2}"),
+        ("(n+1)!", "(n+1)n!"),
     ],
 )
 def test_the_same_both_ways(one: str, other: str) -> None:
@@ -36,6 +39,8 @@ def test_the_same_both_ways(one: str, other: str) -> None:
         (r"\frac{a}{b}c", r"\frac{a}{b}"),
         (r"\frac{1}{50!}", r"\frac{1}{51!}"),
         ("|x|", "x"),
+        ("|x+5|", "x+5"),
+        ("|9-x|", "9-x"),
         (r"\sqrt{x^2}", "x"),
         (r"\sin x", r"\sin y"),
         (r"\sin 30", r"\sin 30^\circ"),

@@ -37,6 +37,8 @@ _RULES = [
             r"\\binom(?!\s*\{[A-Za-z0-9+\- ]{1,12}\}\s*\{[A-Za-z0-9+\- ]{1,12}\})",
             "a large binomial",
         ),
+        (r"(?:\\(?:exp|sinh|cosh)(?![A-Za-z]).*){3}", "too many exponentials"),
+        (r"\^\s*\{[^{}]*\\(?:exp|sinh|cosh)", "a tower of powers"),
         (r"\\binom\s*(?:\{[^{}]*\}\s*)?\{[^{}]*[0-9]{4}", "a large binomial"),
         (r"\^\s*\{[^{}]*\}\s*\^", "a tower of powers"),
         (r"[\])}]\s*\^\s*\{?\s*[0-9]{2}", "a large power of an expression"),

@@ -36,8 +36,9 @@ _LATEX = LatexExtractionConfig(
         boxed="last",
     ),
 )
-_SIGNS = ((1, 1), (1, 1), (-1, 1))
-"""Of the points at which two formulas are held together; letters may be negative."""
+_SCALES = ((1, 1), (37, 37), (-1, 1), (-37, 37))
+"""Of the points at which two formulas are held together: letters may be negative, and large, so
+that ``|x + 5|`` is not ``x + 5``."""
 
 logging.getLogger("math_verify").setLevel(logging.ERROR)  # it warns that there is no SIGALRM
 
@@ -112,7 +113,7 @@ def _agree_in_numbers(one: Any, other: Any) -> bool:
     """
     symbols = sorted(one.free_symbols | other.free_symbols, key=str)
     rng = random.Random(0)
-    for even, odd in _SIGNS if symbols else _SIGNS[:1]:
+    for even, odd in _SCALES if symbols else _SCALES[:1]:
         point = {
             symbol: sympy.Rational((odd if k % 2 else even) * rng.randrange(1000, 3000), 997)
             for k, symbol in enumerate(symbols)
