@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable
 
 from ponder.types import Problem
-from ponder.verify.pool import VerifierPool, WorkerPool, isolated
+from ponder.verify.pool import WorkerPool, isolated
+from ponder.verify.verifier_pool import VerifierPool
 from ponder.verify.verifiers import verify
 
 HOSTILE = {

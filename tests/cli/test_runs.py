@@ -21,7 +21,7 @@ from ponder.cli.specs import parse_problems
 from ponder.models.load import save_model
 from ponder.models.tiny import make_tiny_model
 from ponder.runlog.metrics import read_metrics
-from ponder.verify.pool import VerifierPool
+from ponder.verify.verifier_pool import VerifierPool
 
 Capture = pytest.CaptureFixture[str]
 

@@ -15,7 +15,7 @@ from ponder.rollout.prompts import PromptMaker
 from ponder.rollout.rollout import Pending, rollout
 from ponder.rollout.scorer import RuleScorer
 from ponder.types import Completion, Group, Problem, Prompt, Sampling, Verdict
-from ponder.verify.pool import VerifierPool
+from ponder.verify.verifier_pool import VerifierPool
 
 RIGHT = "<think> 3 + 4 = 7 </think> <answer> 7 </answer>"
 WRONG = "<think> 3 + 4 = 8 </think> <answer> 8 </answer>"

@@ -22,7 +22,7 @@ from ponder.train.policy import Policy
 from ponder.train.record import Record
 from ponder.train.session import Session
 from ponder.types import Completion, Judgement, Problem, Rollout, Verdict
-from ponder.verify.pool import VerifierPool
+from ponder.verify.verifier_pool import VerifierPool
 
 STEPS = 18
 VARIANTS: dict[str, dict[str, Any]] = {

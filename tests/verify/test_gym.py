@@ -184,20 +184,6 @@ def test_an_index_that_a_task_cannot_make_is_told() -> None:
         gym_entry("chain_sum", '{"max_terms": 6.5}', 0, 0)
 
 
-def test_speed_of_512_completions() -> None:
-    problems = [problem("chain_sum", index) for index in range(64)]
-    texts = [f" <think> t </think> <answer> {p.answer} </answer>" for p in problems]
-
-    def seconds() -> float:
-        start = time.perf_counter()
-        for p, text in zip(problems, texts, strict=True):
-            for _ in range(8):
-                assert verify(p, text).verdict is Verdict.CORRECT
-        return time.perf_counter() - start
-
-    assert min(seconds() for _ in range(5)) < 0.05
-
-
 def test_metadata_of_another_kind_is_an_error() -> None:
     for task in ([], {}, 5, None):
         metadata = {"task": task, "settings": {}, "seed": "x", "index": -1}

@@ -25,7 +25,7 @@ from ponder.problems.sources import ListSource
 from ponder.problems.tabular import every_row
 from ponder.runlog.durable import disk_errors
 from ponder.types import Judgement, Problem, ProblemSource, Verdict
-from ponder.verify.pool import VerifierPool
+from ponder.verify.verifier_pool import VerifierPool
 
 CLEAN, FAILED = 0, 1
 MOST_FAILURES_SHOWN = 30

@@ -28,7 +28,7 @@ from ponder.rollout.rollout import rollout
 from ponder.rollout.scorer import RuleScorer
 from ponder.runlog.durable import disk_errors
 from ponder.types import Group, Problem
-from ponder.verify.pool import VerifierPool
+from ponder.verify.verifier_pool import VerifierPool
 
 
 def run(arguments: Namespace) -> int:

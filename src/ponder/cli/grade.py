@@ -17,7 +17,7 @@ from ponder.cli.grade_cases import Case, Readable, read_cases, verdict_line
 from ponder.cli.grade_output import PIPE, Output, Progress, Tally, summary
 from ponder.errors import PonderError
 from ponder.types import Judgement, Verdict
-from ponder.verify.pool import Timed, VerifierPool
+from ponder.verify.verifier_pool import Timed, VerifierPool
 from ponder.verify.verifiers import verifier_named
 
 _MAX_AHEAD = 512

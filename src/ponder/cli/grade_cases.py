@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol
 
 from ponder.types import Problem
-from ponder.verify.pool import Timed
+from ponder.verify.verifier_pool import Timed
 
 MAX_LINE_BYTES = 16 << 20
 _CHUNK_BYTES = 1 << 16

@@ -21,7 +21,7 @@ from ponder.cli.grade_cases import Case
 from ponder.errors import PonderError
 from ponder.runlog.durable import disk_errors
 from ponder.types import Verdict
-from ponder.verify.pool import Timed
+from ponder.verify.verifier_pool import Timed
 
 PIPE = "-"
 _PROGRESS_SECONDS = {True: 0.5, False: 60.0}

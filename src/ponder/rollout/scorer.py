@@ -7,8 +7,8 @@ from ponder.errors import PonderError
 from ponder.rollout.rollout import Pending
 from ponder.text.language import LANGUAGES
 from ponder.types import Completion, Judgement, Problem, Rollout, Verdict
-from ponder.verify.pool import VerifierPool
 from ponder.verify.rewards import RewardLimits, reward_parts, total
+from ponder.verify.verifier_pool import VerifierPool
 
 
 class RuleScorer:

@@ -27,7 +27,7 @@ from ponder.train.policy import Policy
 from ponder.train.state import TrainerState
 from ponder.train.threads import usable_cores
 from ponder.types import Group, Problem, ProblemSource, Sampling
-from ponder.verify.pool import VerifierPool
+from ponder.verify.verifier_pool import VerifierPool
 
 ROUNDED_AWAY = 1e-4
 """Learning rates below this change hardly any bfloat16 weight: most are of the order of 0.02, where

@@ -311,7 +311,8 @@ _HUNTING = (
     cheat(
         "hunts in frames",
         _HUNT + "import sys\ndef f(x):\n    frame = sys._getframe()\n"
-        "    while frame:\n        for names in (frame.f_locals, frame.f_globals, frame.f_code):\n"
+        "    while frame:\n"
+        "        for names in (dict(frame.f_locals), frame.f_globals, frame.f_code):\n"
         "            got = found(names)\n"
         "            if got: return got\n        frame = frame.f_back\n",
         tests=[_VALUE, _ASSERT],

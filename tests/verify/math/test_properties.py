@@ -12,6 +12,7 @@ from ponder.verify.math.compare import same
 from ponder.verify.math.limits import refusal
 from ponder.verify.math.normal import normal_text, text_key
 from ponder.verify.math.read import read
+from ponder.verify.math.scalars import is_unworked
 from ponder.verify.math.values import Unreadable
 from ponder.verify.math.verify import grade_math
 
@@ -54,7 +55,8 @@ trees = st.one_of(
 @given(SOUP, SOUP)
 def test_reading_and_comparing_never_raise(gold: str, answer: str) -> None:
     one, other = read(gold), read(answer)
-    if "_" not in gold + answer:  # a base counts on one side only
+    # a base, and work still to be done, count on one side only
+    if "_" not in gold + answer and not is_unworked(gold) and not is_unworked(answer):
         assert same(one, other) == same(other, one)
     refusal(answer)
     assert same(one, one) is not True or not isinstance(one, Unreadable)

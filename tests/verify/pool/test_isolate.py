@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from tests.verify.pool.test_workers import JOBS, is_running, wait_until_gone
 
+from ponder.types import Problem
 from ponder.verify.pool import Done, Failed, isolated
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -60,7 +61,8 @@ def test_isolated_works_off_the_main_thread() -> None:
 
 
 def test_a_worker_imports_no_torch() -> None:
-    isolated("ponder.verify.verifiers:verifier_named", "exact")
+    judged = isolated("ponder.verify.verifiers:verify", Problem("p", "?", "5"), r"\boxed{5}")
+    assert isinstance(judged, Done)
     names = ("torch", "transformers", "rich", "pydantic", "ponder.types")
     assert isolated(f"{JOBS}:modules_there", *names) == Done([False, False, False, False, True])
 

@@ -102,7 +102,7 @@ def test_imports_are_outside_the_deadline(tmp_path: Path, monkeypatch: pytest.Mo
     [
         ("recurse", "exception", "RecursionError"),
         ("raise_unprintable", "exception", "UnprintableError"),
-        ("unpicklable", "exception", "pickle"),
+        ("unpicklable", "exception", "unpicklable.<locals>"),
         ("not_plain", "exception", "is not plain data"),
         ("no_such_function", "exception", "AttributeError"),
         ("segfault", "crash", "signal 11"),

@@ -13,10 +13,14 @@ from time import perf_counter
 from types import TracebackType
 from typing import Literal, TypeVar
 
+from ponder.sandbox.sandbox import default_sandbox
 from ponder.types import Judgement, Problem, Verdict
+from ponder.verify import custom
+from ponder.verify.gym import is_cheap
 from ponder.verify.pool.answers import Answer, Failed
 from ponder.verify.pool.call import describe
 from ponder.verify.pool.workers import WorkerPool
+from ponder.verify.verifiers import verifier_named, verify
 
 Where = Literal["inline", "process", "thread"]
 """``inline``: in the caller, for what is cheap and linear in the text. ``process``: in a worker
@@ -99,8 +103,6 @@ class VerifierPool:
             self._workers.submit("builtins:bool", modules=modules)
         if not any(problem.verifier == "code" for problem in problems):
             return []
-        from ponder.sandbox.sandbox import default_sandbox
-
         is_isolated = default_sandbox(unsafe).is_isolated
         return [] if is_isolated else ["the model's programs run WITHOUT isolation (unsafe = true)"]
 
@@ -115,9 +117,6 @@ class VerifierPool:
 
     def submit_timed(self, problem: Problem, completion_text: str) -> Future[Timed]:
         """As ``submit``, with the time that the verifier took."""
-        # here, because verifiers import this package
-        from ponder.verify.verifiers import verifier_named
-
         verifier_named(problem.verifier)
         where = self._where(problem)
         if where == "thread":
@@ -136,16 +135,12 @@ class VerifierPool:
         return _mapped(answer, _judgement_of)
 
     def _deadline_seconds(self, verifier: str) -> float:
-        from ponder.verify import custom
-
         own = custom.DEADLINE_SECONDS if custom.is_custom(verifier) else DEADLINES.get(verifier, 0)
         return max(self._workers.deadline_seconds, own)
 
     def _where(self, problem: Problem) -> Where:
         where = self._runs.get(problem.verifier, "process")
         if where == "process" and problem.verifier == "gym":
-            from ponder.verify.gym import is_cheap  # numpy is slow to import
-
             return "inline" if is_cheap(problem) else "process"
         return where
 
@@ -207,8 +202,6 @@ def _imports(verifier: str) -> tuple[str, ...]:
 
 
 def _judge_here(problem: Problem, completion_text: str) -> Timed:
-    from ponder.verify.verifiers import verify
-
     began = perf_counter()
     try:
         judgement = verify(problem, completion_text)

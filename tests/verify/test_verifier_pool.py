@@ -14,8 +14,7 @@ import pytest
 
 from ponder.errors import PonderError
 from ponder.types import Judgement, Problem, Verdict
-from ponder.verify.pool import RUNS, VerifierPool, Where
-from ponder.verify.pool.verifier_pool import available_cores
+from ponder.verify.verifier_pool import RUNS, VerifierPool, Where, available_cores
 from ponder.verify.verifiers import verify
 
 FIVE = Problem("five", "?", "5")
@@ -191,7 +190,7 @@ SCRIPT = """
 from ponder.errors import PonderError
 from ponder.sandbox import probe as module
 from ponder.types import Problem
-from ponder.verify.pool import VerifierPool
+from ponder.verify.verifier_pool import VerifierPool
 import ponder.sandbox.sandbox as sandbox
 
 piece = module.Piece("landlock", "none", False, fix="use a newer kernel")
