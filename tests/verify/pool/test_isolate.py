@@ -14,7 +14,7 @@ import pytest
 from tests.verify.pool.test_workers import JOBS, is_running, wait_until_gone
 
 from ponder.types import Problem
-from ponder.verify.pool import Done, Failed, isolated
+from ponder.verify.pool import Done, Failed, WorkerPool, isolated
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -61,10 +61,13 @@ def test_isolated_works_off_the_main_thread() -> None:
 
 
 def test_a_worker_imports_no_torch() -> None:
-    judged = isolated("ponder.verify.verifiers:verify", Problem("p", "?", "5"), r"\boxed{5}")
-    assert isinstance(judged, Done)
     names = ("torch", "transformers", "rich", "pydantic", "ponder.types")
-    assert isolated(f"{JOBS}:modules_there", *names) == Done([False, False, False, False, True])
+    with WorkerPool(1, deadline_seconds=30) as pool:
+        five = Problem("p", "?", "5")
+        judged = pool.submit("ponder.verify.verifiers:verify", five, r"\boxed{5}").result()
+        assert isinstance(judged, Done)
+        there = pool.submit(f"{JOBS}:modules_there", *names).result()
+    assert there == Done([False, False, False, False, True])
 
 
 def test_a_forked_child_has_workers_of_its_own() -> None:
