@@ -24,7 +24,7 @@ def verify_code(problem: Problem, completion_text: str) -> Judgement:
     """Correct only if every test passes; ``score`` is the share that does. Never raises.
 
     ``problem.metadata`` holds ``tests`` (rows as ``read_tests`` has them) and, where needed,
-    ``setup_code``, ``entry_point``, ``prompt_code``, ``prefix_code`` (see ``whole_program``),
+    ``entry_point``, ``prompt_code``, ``prefix_code`` (see ``whole_program``),
     ``language``, ``time_seconds``, ``memory_mb``, and ``binary`` (stop at the first failure; then
     there is no score). The reason says "weak" where a test had to run beside the program.
     """
