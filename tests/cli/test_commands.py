@@ -77,6 +77,7 @@ def test_doctor_looks_around(capsys: Capture) -> None:
     assert found["torch"]["threads"] >= 1
     assert found["memory_gib"]["total"] > 0
     assert set(found["extras"]) == {"hub", "parquet", "smollm2", "tensorboard", "wandb"}
+    assert found["sandbox"]["isolates"] is not bool(found["sandbox"]["missing"])
     assert main(["doctor"]) == 0
     assert "ready" in capsys.readouterr().out
 

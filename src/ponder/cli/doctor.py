@@ -19,6 +19,7 @@ from rich.text import Text
 
 from ponder import __version__
 from ponder.cli.console import console
+from ponder.sandbox.probe import probe
 
 GIB = 2**30
 EXTRAS = {
@@ -67,7 +68,15 @@ def examine() -> dict[str, Any]:
         "disk_gib": {"path": str(Path.cwd()), "free": round(disk.free / GIB, 1)},
         "extras": {name: all(find_spec(m) for m in modules) for name, modules in EXTRAS.items()},
         "vllm": _version("vllm"),
+        "sandbox": _sandbox(),
     }
+
+
+def _sandbox() -> dict[str, Any]:
+    """Whether programs that models write can be isolated; not needed for anything else."""
+    found = probe()
+    missing = [f"{piece.name}: {piece.found}; {piece.fix}" for piece in found.missing]
+    return {"isolates": found.ok, "missing": missing}
 
 
 def _torch() -> dict[str, Any]:
@@ -134,4 +143,5 @@ def _rows(found: dict[str, Any]) -> list[tuple[str, str]]:
         ("GPU", ", ".join(gpus) or "none (the local recipes run on the CPU)"),
         ("disk", f"{found['disk_gib']['free']} GiB free at {found['disk_gib']['path']}"),
         ("extras", ", ".join(extras)),
+        ("sandbox", "; ".join(found["sandbox"]["missing"]) or "isolates programs"),
     ]
