@@ -129,9 +129,9 @@ def test_a_completion_is_judged_while_others_are_sampled() -> None:
             return groups
 
     class Noting(RuleScorer):
-        def submit(self, problem: Problem, completion: Completion, seed: int) -> Pending:
+        def submit(self, *arguments: Any) -> Pending:
             log.append("judged")
-            return super().submit(problem, completion, seed)
+            return super().submit(*arguments)
 
     scorer = Noting(RewardConfig(), 200, POOL)
     make_prompt = PromptMaker(TemplateConfig(), TOKENIZER)
@@ -153,3 +153,14 @@ def test_the_local_engine_hands_over_each_completion_as_it_ends() -> None:
 def test_a_language_that_there_is_not_is_named() -> None:
     with pytest.raises(PonderError, match=r"reward\.language_target = 'klingon'"):
         RuleScorer(RewardConfig(language_target="klingon"), 9, POOL)
+
+
+@pytest.mark.parametrize(("ending", "has_format"), [("<think>\n", 1.0), ("", 0.0)])
+def test_a_thought_that_the_prompt_opened_counts_as_opened(ending: str, has_format: float) -> None:
+    problem = Problem("p", "3 + 4", "7")
+    text = " 3 + 4 = 7 </think> <answer> 7 </answer>"
+    completion = Completion("p", 0, [1], text, [0.0], "stop")
+    scorer = RuleScorer(RewardConfig(), 200, POOL)
+    scored = scorer.submit(problem, Prompt("p", f"User: 3 + 4 {ending}", (1,)), completion, 0)()
+    assert scored.reward_parts == {"accuracy": 1.0, "format": has_format}
+    assert scored.completion.text == text

@@ -21,7 +21,7 @@ from ponder.train.observer import NullObserver
 from ponder.train.policy import Policy
 from ponder.train.record import Record
 from ponder.train.session import Session
-from ponder.types import Completion, Judgement, Problem, Rollout, Verdict
+from ponder.types import Completion, Judgement, Problem, Prompt, Rollout, Verdict
 from ponder.verify.verifier_pool import VerifierPool
 
 STEPS = 18
@@ -66,7 +66,9 @@ class Judge:
     def __init__(self, rollout_of: Callable[[Problem, Completion, int], Rollout]) -> None:
         self.rollout_of = rollout_of
 
-    def submit(self, problem: Problem, completion: Completion, seed: int) -> Pending:
+    def submit(
+        self, problem: Problem, prompt: Prompt, completion: Completion, seed: int
+    ) -> Pending:
         return lambda: self.rollout_of(problem, completion, seed)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from ponder.config.rl import RewardConfig
 from ponder.types import Completion, Judgement, Problem, Verdict
-from ponder.verify.rewards import PARTS, RewardLimits, coin, reward_parts, total
+from ponder.verify.rewards import PARTS, RewardLimits, Scored, coin, reward_parts, total
 from ponder.verify.verifiers import verify
 
 PROBLEM = Problem("p", "2+3?", "5")
@@ -26,7 +26,9 @@ def parts(
     completion = Completion("p", sample_index, [1] * num_tokens, text, [0.0] * num_tokens, "stop")
     judgement = verify(PROBLEM, text)
     key = (7, "p", sample_index)
-    return reward_parts(PROBLEM, completion, judgement, config, limits or RewardLimits(256), key)
+    return reward_parts(
+        Scored(PROBLEM, completion, judgement, config, limits or RewardLimits(256), key, text)
+    )
 
 
 @pytest.mark.parametrize(
@@ -75,13 +77,16 @@ def test_a_completion_of_another_problem_is_our_bug() -> None:
     completion = Completion("other", 0, [1], GOOD, [0.0], "stop")
     judgement = Judgement(Verdict.CORRECT, "5")
     with pytest.raises(ValueError, match="other"):
-        reward_parts(PROBLEM, completion, judgement, ALL, RewardLimits(256), (0, "p", 0))
+        reward_parts(
+            Scored(PROBLEM, completion, judgement, ALL, RewardLimits(256), (0, "p", 0), GOOD)
+        )
 
 
 def judged(text: str, judgement: Judgement, config: RewardConfig, question: str = "2+3?") -> float:
     problem = Problem("p", question, "5")
     completion = Completion("p", 0, [1], text, [0.0], "stop")
-    parts = reward_parts(problem, completion, judgement, config, RewardLimits(256), (0, "p", 0))
+    limits, key = RewardLimits(256), (0, "p", 0)
+    parts = reward_parts(Scored(problem, completion, judgement, config, limits, key, text))
     return total(parts, config)
 
 

@@ -16,7 +16,9 @@ Pending = Callable[[], Rollout]
 class Scorer(Protocol):
     """Judges completions and rewards them. ``seed`` feeds rewards that toss a coin."""
 
-    def submit(self, problem: Problem, completion: Completion, seed: int) -> Pending:
+    def submit(
+        self, problem: Problem, prompt: Prompt, completion: Completion, seed: int
+    ) -> Pending:
         """Have a completion judged, without waiting for the verdict."""
         ...
 
@@ -42,10 +44,9 @@ def rollout(
     groups: dict[int, Group] = {}
     for appearance, positions in enumerate(_appearances(problems)):
         wave_seed = seed if appearance == 0 else derive_seed(seed, "appearance", appearance)
-        judging = _Judging(scorer, [problems[i] for i in positions], wave_seed)
-        generated = generator.generate(
-            [prompts[i] for i in positions], group_size, sampling, wave_seed, judging.begin
-        )
+        wave = [prompts[i] for i in positions]
+        judging = _Judging(scorer, [problems[i] for i in positions], wave, wave_seed)
+        generated = generator.generate(wave, group_size, sampling, wave_seed, judging.begin)
         for i, completions in zip(positions, generated, strict=True):
             scored = [judging.rollout_of(completion) for completion in completions]
             groups[i] = Group(problems[i], prompts[i], scored)
@@ -55,17 +56,19 @@ def rollout(
 class _Judging:
     """The completions of one wave that are being judged."""
 
-    def __init__(self, scorer: Scorer, problems: Sequence[Problem], seed: int) -> None:
+    def __init__(
+        self, scorer: Scorer, problems: Sequence[Problem], prompts: Sequence[Prompt], seed: int
+    ) -> None:
         self._scorer = scorer
-        self._problems = {problem.id: problem for problem in problems}
+        self._asked = {p.id: (p, prompt) for p, prompt in zip(problems, prompts, strict=True)}
         self._seed = seed
         self._pending: dict[tuple[str, int], Pending] = {}
 
     def begin(self, completion: Completion) -> None:
         key = (completion.problem_id, completion.sample_index)
         assert key not in self._pending, f"the generator finished {key} twice"
-        problem = self._problems[completion.problem_id]
-        self._pending[key] = self._scorer.submit(problem, completion, self._seed)
+        problem, prompt = self._asked[completion.problem_id]
+        self._pending[key] = self._scorer.submit(problem, prompt, completion, self._seed)
 
     def rollout_of(self, completion: Completion) -> Rollout:
         return self._pending.pop((completion.problem_id, completion.sample_index))()

@@ -6,8 +6,9 @@ from ponder.config.rl import RewardConfig
 from ponder.errors import PonderError
 from ponder.rollout.rollout import Pending
 from ponder.text.language import LANGUAGES
-from ponder.types import Completion, Judgement, Problem, Rollout, Verdict
-from ponder.verify.rewards import RewardLimits, reward_parts, total
+from ponder.text.templates import THINK, opens_thought
+from ponder.types import Completion, Problem, Prompt, Rollout, Verdict
+from ponder.verify.rewards import RewardLimits, Scored, reward_parts, total
 from ponder.verify.verifier_pool import VerifierPool
 
 
@@ -32,16 +33,31 @@ class RuleScorer:
         self.limits = RewardLimits(max_completion_tokens, reward.overlong_buffer_tokens)
         self.pool = pool
 
-    def submit(self, problem: Problem, completion: Completion, seed: int) -> Pending:
+    def submit(
+        self, problem: Problem, prompt: Prompt, completion: Completion, seed: int
+    ) -> Pending:
         """The verdict is sought at once; the rewards follow when the rollout is asked for."""
         judgement = self.pool.submit(problem, completion.text)
-        return lambda: self._rollout(problem, completion, judgement.result(), seed)
-
-    def _rollout(
-        self, problem: Problem, completion: Completion, judgement: Judgement, seed: int
-    ) -> Rollout:
         key = (seed, problem.id, completion.sample_index)
-        parts = reward_parts(problem, completion, judgement, self.reward, self.limits, key)
+        written = THINK if opens_thought(prompt.text) else ""
+
+        def rollout() -> Rollout:
+            about = Scored(
+                problem,
+                completion,
+                judgement.result(),
+                self.reward,
+                self.limits,
+                key,
+                text=written + completion.text,
+            )
+            return self._rollout(about)
+
+        return rollout
+
+    def _rollout(self, scored: Scored) -> Rollout:
+        parts = reward_parts(scored)
+        completion, judgement = scored.completion, scored.judgement
         is_ours = judgement.verdict is Verdict.ERROR
         reward = None if is_ours else total(parts, self.reward)
         return Rollout(completion, judgement, parts, reward)

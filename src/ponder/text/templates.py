@@ -18,6 +18,14 @@ R1_ZERO_TEMPLATE = (
 """DeepSeek-R1 (arXiv 2501.12948 v2), Table 1, verbatim; ``{question}`` stands for its *prompt*."""
 
 
+THINK = "<think>"
+
+
+def opens_thought(prompt: str) -> bool:
+    """Whether a prompt ends with the ``<think>`` of its completion, as R1's chat template does."""
+    return prompt.rstrip().endswith(THINK)
+
+
 class ChatTokenizer(Protocol):
     """The part of a transformers tokenizer that the chat template needs."""
 

@@ -30,7 +30,10 @@ class RewardLimits:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """What a part may look at."""
+    """What a part may look at.
+
+    ``text`` is the completion's, with the ``<think>`` that its prompt may have written for it.
+    """
 
     problem: Problem
     completion: Completion
@@ -38,6 +41,7 @@ class Scored:
     config: RewardConfig
     limits: RewardLimits
     key: RewardKey
+    text: str
 
 
 def accuracy(scored: Scored) -> float:
@@ -53,7 +57,7 @@ def score(scored: Scored) -> float:
 
 def strict_format(scored: Scored) -> float:
     """1 if the completion keeps R1-Zero's strict format, else 0."""
-    return float(not format_fault(scored.completion.text))
+    return float(not format_fault(scored.text))
 
 
 def language(scored: Scored) -> float:
@@ -65,7 +69,7 @@ def language(scored: Scored) -> float:
     target = scored.config.language_target
     if target == "auto":
         target = detect_language(scored.problem.question)
-    return language_consistency(_thought(scored.completion.text), target)
+    return language_consistency(_thought(scored.text), target)
 
 
 def repetition(scored: Scored) -> float:
@@ -104,22 +108,15 @@ ALWAYS = ("accuracy", "format")
 """Parts that are logged whatever they weigh."""
 
 
-def reward_parts(
-    problem: Problem,
-    completion: Completion,
-    judgement: Judgement,
-    config: RewardConfig,
-    limits: RewardLimits,
-    key: RewardKey,
-) -> dict[str, float]:
+def reward_parts(scored: Scored) -> dict[str, float]:
     """The unweighted parts by name: accuracy, format, and all others that have a weight."""
-    if completion.problem_id != problem.id:
-        raise ValueError(f"completion of {completion.problem_id!r} scored as {problem.id!r}")
-    scored = Scored(problem, completion, judgement, config, limits, key)
+    if scored.completion.problem_id != scored.problem.id:
+        wrong = scored.completion.problem_id
+        raise ValueError(f"completion of {wrong!r} scored as {scored.problem.id!r}")
     return {
         name: part(scored)
         for name, part in PARTS.items()
-        if name in ALWAYS or weight_of(name, config)
+        if name in ALWAYS or weight_of(name, scored.config)
     }
 
 
