@@ -267,3 +267,10 @@ def test_checks_pass_only_by_reaching_their_end(
 def test_a_limit_that_limits_nothing_is_refused(name: str, value: float) -> None:
     with pytest.raises(PonderError, match=name):
         Limits(**{name: value})  # type: ignore[arg-type]
+
+
+def test_wall_time_begins_when_the_program_does(sandbox: Sandbox) -> None:
+    """A limit that is over before the job is even taken: a timeout, and the zygote lives on."""
+    limits = Limits(wall_seconds=0.0005)
+    statuses = {sandbox.run(ScriptJob("while True: pass"), limits).status for _ in range(60)}
+    assert statuses == {"timeout"}

@@ -14,6 +14,7 @@ from ponder.sandbox.inside.request import FAILED, STARTED, Ended
 from ponder.sandbox.jobs import Limits, Outcome, Status
 
 _CHUNK = 1 << 16
+_TAKEN_SECONDS = 20.0  # until the waiting process has its job, on however busy a machine
 _END_SECONDS = 5.0  # from SIGKILL to the end of a process
 
 
@@ -87,7 +88,9 @@ class Run:
     """One run, watched from outside: ``Run(channel, process, streams, limits).outcome()``.
 
     ``process`` is a descriptor of the process that got the job. After the run, ``next_process`` is
-    one of the process that waits for the next.
+    one of the process that waits for the next. That this one has been forked tells that the job has
+    been taken: only then does the wall time begin, and only from then on is anything killed, for a
+    job whose process died before taking it would be the next one's.
     """
 
     def __init__(
@@ -98,7 +101,7 @@ class Run:
         self.next_process: int | None = None
         self._stopped: Status | None = None
         self._started = time.monotonic()
-        self._deadline = self._started + self._limits.wall_seconds
+        self._deadline = self._started + _TAKEN_SECONDS
         self._ended: Ended | None = None
 
     def outcome(self) -> Outcome:
@@ -125,7 +128,8 @@ class Run:
                     self._hear()
                 elif self._streams.take(end, self._limits) is False:
                     poller.unregister(end)
-            if self._stopped is None and self._streams.is_over(self._limits):
+            is_taken = self.next_process is not None
+            if is_taken and self._stopped is None and self._streams.is_over(self._limits):
                 self._stop("output")
         self._drain()
         return self._ended
@@ -134,11 +138,12 @@ class Run:
         message, process = hear(self._channel)
         if process is not None:
             self.next_process = process
+            self._deadline = time.monotonic() + self._limits.wall_seconds
         else:
             self._ended = Ended.unpack(message)
 
     def _late(self) -> None:
-        if self._stopped is not None:
+        if self._stopped is not None or self.next_process is None:
             raise ZygoteGone("the zygote does not answer")
         self._stop("timeout")
 
