@@ -74,7 +74,8 @@ BAD_LINES = {
     b'{"gold": "5"}': "no 'completion'",
     b'{"completion": "5"}': "no 'gold'",
     b'{"gold": null, "completion": "5"}': "'gold' is not text but null",
-    b'{"gold": 5, "completion": "5"}': "but a number",
+    b'{"gold": true, "completion": "5"}': "but a truth value",
+    b'{"gold": "5", "completion": 5}': "but a number",
     b'{"gold": "5", "completion": true}': "but a truth value",
     b'{"gold": "5", "completion": {}}': "but an object",
     b'{"gold": "5", "completion": "\xff"}': "not UTF-8: byte 30",
@@ -208,3 +209,13 @@ def test_a_device_is_written_to_and_not_replaced(tmp_path: Path) -> None:
             assert json.loads(reader.read())["verdict"] == "correct"
         assert process.wait(10) == 0
     assert fifo.is_fifo()
+
+
+def test_a_gold_may_be_a_json_number(tmp_path: Path) -> None:
+    lines = [
+        b'{"gold": 5, "completion": "\\\\boxed{5}"}',
+        b'{"gold": 27.0, "completion": "\\\\boxed{27}"}',
+    ]
+    rows = grade(tmp_path, b"".join(line + b"\n" for line in lines))
+    assert [row["verdict"] for row in rows] == ["correct", "correct"]
+    assert [row["gold"] for row in rows] == [5, 27.0]

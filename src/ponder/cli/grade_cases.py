@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol
 
+from ponder.problems.rows import answer_text
 from ponder.types import Problem
 from ponder.verify.verifier_pool import Timed
 
@@ -121,6 +122,8 @@ def _text(fields: Mapping[str, Any], key: str) -> str:
     if key not in fields:
         raise _FaultError(f"there is no {key!r}")
     value = fields[key]
+    if key == "gold" and isinstance(value, int | float) and not isinstance(value, bool):
+        value = answer_text(value)  # as a reference in a data set: 27.0 is 27
     if not isinstance(value, str):
         raise _FaultError(f"{key!r} is not text but {_name(value)}")
     if not _is_unicode(value):
