@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from argparse import Namespace
 from dataclasses import replace
@@ -14,16 +13,15 @@ from rich.table import Table
 from rich.text import Text
 
 from ponder.cli.console import console, shown
+from ponder.cli.outfile import check_can_be_file, write_json
 from ponder.cli.specs import parse_problems
 from ponder.config.rl import ProblemsConfig
-from ponder.errors import PonderError
 from ponder.problems.audit import AuditFailure, AuditReport, audit
 from ponder.problems.kinds import source_kind
 from ponder.problems.procedural import task_source
 from ponder.problems.rows import Dropped
 from ponder.problems.sources import ListSource
 from ponder.problems.tabular import every_row
-from ponder.runlog.durable import disk_errors
 from ponder.types import Judgement, Problem, ProblemSource, Verdict
 from ponder.verify.verifier_pool import VerifierPool
 
@@ -37,8 +35,8 @@ DEADLINE_SECONDS = 10.0
 
 def run(arguments: Namespace) -> int:
     """Probe, print, and write the JSON if one was asked for; 1 if something failed."""
-    if arguments.json is not None and not arguments.json.absolute().parent.is_dir():
-        raise PonderError("--json", str(arguments.json), "there is no such folder; make it first")
+    if arguments.json is not None:
+        check_can_be_file("--json", arguments.json)
     config = parse_problems(arguments.dataset, "DATASET")
     source, unreadable = open_source(config, arguments.num)
     out = console()
@@ -48,8 +46,7 @@ def run(arguments: Namespace) -> int:
     _print(report, seconds, out)
     if arguments.json is not None:
         told = to_json(report, seconds) | {"dataset": arguments.dataset}
-        with disk_errors(arguments.json):
-            arguments.json.write_text(json.dumps(told, indent=2, allow_nan=False) + "\n")
+        write_json(arguments.json, told)
         out.print(Text(f"written to {arguments.json}"), soft_wrap=True)
     return CLEAN if report.is_clean else FAILED
 

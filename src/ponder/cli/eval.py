@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from argparse import Namespace
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.progress import track
@@ -16,6 +13,7 @@ from rich.text import Text
 from ponder.cli.console import console
 from ponder.cli.figures import result_rows
 from ponder.cli.opened import MAX_BATCH_SIZE, OpenModel, open_model
+from ponder.cli.outfile import check_can_be_file, write_json
 from ponder.cli.specs import parse_problems
 from ponder.config.rl import ProblemsConfig, RewardConfig, RLConfig
 from ponder.errors import PonderError
@@ -26,7 +24,6 @@ from ponder.problems.split import build_problems
 from ponder.problems.tabular import is_benchmark, split_problems
 from ponder.rollout.rollout import rollout
 from ponder.rollout.scorer import RuleScorer
-from ponder.runlog.durable import disk_errors
 from ponder.types import Group, Problem
 from ponder.verify.verifier_pool import VerifierPool
 
@@ -34,7 +31,7 @@ from ponder.verify.verifier_pool import VerifierPool
 def run(arguments: Namespace) -> int:
     """Sample, verify, print, and write the JSON if one was asked for."""
     if arguments.json is not None:
-        _check_writable(arguments.json)
+        check_can_be_file("--json", arguments.json)
     config = parse_problems(arguments.problems)
     opened = open_model(arguments)
     problems, which = choose_problems(config, opened.run_config, arguments.num_problems)
@@ -55,17 +52,9 @@ def run(arguments: Namespace) -> int:
             "warnings": warnings,
             "template": opened.make_prompt.template.model_dump(mode="json"),
         }
-        _write_json(arguments, told | result.to_json())
+        write_json(arguments.json, told | result.to_json())
         out.print(Text(f"written to {arguments.json}"), soft_wrap=True)
     return 0
-
-
-def _check_writable(path: Path) -> None:
-    """Minutes of sampling must not end at a path that cannot be a file."""
-    if path.is_dir():
-        raise PonderError("--json", str(path), "this is a folder; name a file in it")
-    if not path.absolute().parent.is_dir():
-        raise PonderError("--json", str(path), "there is no such folder; make it first")
 
 
 def choose_problems(
@@ -123,8 +112,3 @@ def _table(result: EvalResult) -> Table:
     how = f"{sampling.temperature:g}, top-p {sampling.top_p:g}, seed {result.seed}"
     table.add_row(Text("temperature"), Text(how))
     return table
-
-
-def _write_json(arguments: Namespace, told: dict[str, Any]) -> None:
-    with disk_errors(arguments.json):
-        arguments.json.write_text(json.dumps(told, indent=2, allow_nan=False) + "\n")

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from ponder.cli.grade_cases import Case, Readable, read_cases, verdict_line
 from ponder.cli.grade_output import PIPE, Output, Progress, Tally, summary
+from ponder.cli.outfile import check_can_be_file
 from ponder.errors import PonderError
 from ponder.types import Judgement, Verdict
 from ponder.verify.verifier_pool import Timed, VerifierPool
@@ -57,11 +58,7 @@ def _check(arguments: Namespace) -> None:
     except PonderError as error:
         raise PonderError("--kind", arguments.kind, error.fix) from error
     if arguments.output != PIPE:
-        path = Path(arguments.output)
-        if path.is_dir():
-            raise PonderError("--out", arguments.output, "this is a folder; name a file in it")
-        if not path.absolute().parent.is_dir():
-            raise PonderError("--out", arguments.output, "there is no such folder; make it first")
+        check_can_be_file("--out", Path(arguments.output))
 
 
 @contextlib.contextmanager
