@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,7 @@ from rich.text import Text
 
 from ponder.cli.console import console, shown
 from ponder.errors import PonderError
-from ponder.sandbox.sandbox import Sandbox
+from ponder.sandbox.sandbox import Sandbox, usable_cores
 from ponder.verify.code.judge import JudgeResult, judge
 from ponder.verify.code.kinds import CodeTest
 from ponder.verify.code.reader import read_test
@@ -28,7 +26,7 @@ def run(arguments: Namespace) -> int:
     limits = limits_of({"time_seconds": arguments.time_seconds, "memory_mb": arguments.memory_mb})
     with Sandbox(unsafe=arguments.unsafe) as sandbox:
         result = judge(
-            program, tests, limits, sandbox, arguments.language, num_threads=_num_cores()
+            program, tests, limits, sandbox, arguments.language, num_threads=usable_cores()
         )
     out = console()
     if arguments.json:
@@ -78,12 +76,6 @@ def _read(path: Path, option: str) -> str:
     except OSError as error:
         fix = f"it cannot be read ({error.strerror}); give a file"
         raise PonderError(option, str(path), fix) from error
-
-
-def _num_cores() -> int:
-    if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def table(result: JudgeResult, is_isolated: bool, is_unsafe: bool) -> Table:

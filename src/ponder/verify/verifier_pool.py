@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Mapping
@@ -13,7 +12,7 @@ from time import perf_counter
 from types import TracebackType
 from typing import Literal, TypeVar
 
-from ponder.sandbox.sandbox import default_sandbox
+from ponder.sandbox.sandbox import default_sandbox, usable_cores
 from ponder.types import Judgement, Problem, Verdict
 from ponder.verify import custom
 from ponder.verify.gym import is_cheap
@@ -31,6 +30,11 @@ RUNS: Mapping[str, Where] = {
     "code": "thread",
 }
 """Where each verifier runs, by its name in the registry; ``process`` unless it is here."""
+
+IS_CHEAP: Mapping[str, Callable[[Problem], bool]] = {
+    "gym": is_cheap,
+}
+"""Of a verifier that runs in a process: which problems it may judge inline all the same."""
 
 IMPORTS: Mapping[str, tuple[str, ...]] = {
     "gym": ("reasoning_gym",),
@@ -78,7 +82,7 @@ class VerifierPool:
         max_waiting: int = 4096,
         runs: Mapping[str, Where] = RUNS,
     ) -> None:
-        self.num_workers = min(available_cores(), 32) if num_workers is None else num_workers
+        self.num_workers = min(usable_cores(), 32) if num_workers is None else num_workers
         self._workers = WorkerPool(self.num_workers, deadline_seconds, memory_mb, max_waiting)
         self._runs = runs
         self._max_waiting = max_waiting
@@ -140,9 +144,8 @@ class VerifierPool:
 
     def _where(self, problem: Problem) -> Where:
         where = self._runs.get(problem.verifier, "process")
-        if where == "process" and problem.verifier == "gym":
-            return "inline" if is_cheap(problem) else "process"
-        return where
+        cheap = IS_CHEAP.get(problem.verifier)
+        return "inline" if where == "process" and cheap and cheap(problem) else where
 
     def _submit_to_thread(self, problem: Problem, completion_text: str) -> Future[Timed]:
         room = self._room
@@ -187,13 +190,6 @@ class VerifierPool:
     def renew_threads(self) -> None:
         """In a forked child: the threads are the parent's."""
         self._start_threads()
-
-
-def available_cores() -> int:
-    """The cores that this process may use."""
-    if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _imports(verifier: str) -> tuple[str, ...]:
