@@ -201,11 +201,7 @@ def _sum(
     result = dict(first)
     for key, value in second.items():
         work.spend(_cost(value))
-        total = result.get(key, Fraction(0)) + sign * value
-        if total:
-            result[key] = total
-        else:
-            result.pop(key, None)
+        _accumulate(result, key, sign * value)
     if len(result) > MAX_TERMS:
         raise TooHardError("too many terms")
     return result
@@ -219,14 +215,19 @@ def _product(
         for other, right in second.items():
             work.spend(_cost(left) + _cost(right))
             key, scale = _times(one, other)
-            total = result.get(key, Fraction(0)) + left * right * scale
-            if total:
-                result[key] = total
-            else:
-                result.pop(key, None)
+            _accumulate(result, key, left * right * scale)
     if len(result) > MAX_TERMS:
         raise TooHardError("too many terms")
     return result
+
+
+def _accumulate(terms: Terms, key: Monomial, value: Fraction) -> None:
+    """Add to a coefficient; one that becomes 0 is taken away."""
+    total = terms.get(key, Fraction(0)) + value
+    if total:
+        terms[key] = total
+    else:
+        terms.pop(key, None)
 
 
 def _cost(value: Fraction) -> int:
