@@ -105,6 +105,8 @@ def test_a_path_keeps_the_name_that_says_how_to_read_it() -> None:
         ("algorithm.mask_truncated=true", lambda c: c.algorithm.mask_truncated is True),
         ("problems.settings.ops=['+','-']", lambda c: c.problems.settings["ops"] == ["+", "-"]),
         ("problems.mixture=[{task='gcd'}]", lambda c: c.problems.mixture == [{"task": "gcd"}]),
+        ("lora.targets=['q_proj', 'v_proj']", lambda c: c.lora.targets == ["q_proj", "v_proj"]),
+        ("lora.targets=all-linear", lambda c: c.lora.targets == "all-linear"),
         ("template.suffix=a=b", lambda c: c.template.suffix == "a=b"),
     ],
 )
@@ -134,6 +136,8 @@ def test_a_resolved_config_survives_the_run_folder(tmp_path: Path) -> None:
             "batch.prompts_per_step = 24: must be a multiple of batch.minibatches (5)",
         ),
         ("problems.settings=5", "problems.settings = 5: must be a valid dictionary"),
+        ("lora.quantize=nf4", "lora.quantize = 'nf4': only frozen weights can be quantized"),
+        ("lora.targets=[3]", "lora.targets"),
     ],
 )
 def test_a_wrong_override_says_what_to_write(override: str, message: str) -> None:
@@ -181,3 +185,14 @@ def test_dr_grpo_is_more_than_the_name_of_its_surrogate() -> None:
         rl("zero-tiny", "algorithm.loss=dr_grpo", "algorithm.normalise=constant")
     whole = ("algorithm.loss=dr_grpo", "algorithm.normalise=constant", "algorithm.advantage=mean")
     assert rl("zero-tiny", *whole).algorithm.loss == "dr_grpo"
+
+
+def test_settings_that_contradict_each_other_are_refused() -> None:
+    halves = ["dtype=bfloat16", "optimizer.offload=true", "optimizer.master_weights=false"]
+    with pytest.raises(PonderError, match=r"set optimizer\.master_weights=true"):
+        rl("zero-tiny", *halves)
+    assert rl("zero-tiny", *halves[1:]).optimizer.offload, "float32 weights are their own masters"
+    adapters = ["lora.rank=4", "algorithm.kl_coef=0.1", "algorithm.reference_every=5"]
+    with pytest.raises(PonderError, match="the base without adapters"):
+        rl("zero-tiny", *adapters)
+    assert rl("zero-tiny", *adapters[:2]).lora.rank == 4

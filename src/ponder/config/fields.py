@@ -51,6 +51,11 @@ def takes_text(annotation: Any) -> bool:
     )
 
 
+def takes_list(annotation: Any) -> bool:
+    """Whether a value of this type may be a list."""
+    return any(typing.get_origin(member) is list for member in members(annotation))
+
+
 def takes_none(annotation: Any) -> bool:
     """Whether the value may be absent."""
     return type(None) in members(annotation)

@@ -12,6 +12,7 @@ from ponder.config.fields import (
     is_free_table,
     leaf_fields,
     section_keys,
+    takes_list,
     takes_none,
     takes_text,
 )
@@ -52,6 +53,8 @@ def _value(cls: type[Config], key: str, text: str) -> Any:
         raise unknown_key(cls, key, text)
     if takes_none(field.annotation) and text.lower() in ("none", "null"):
         return None
+    if takes_list(field.annotation) and text.startswith("["):
+        return read_toml_value(text)
     if takes_text(field.annotation):
         return _unquoted(text)
     return read_toml_value(text)

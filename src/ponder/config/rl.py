@@ -161,10 +161,14 @@ class BatchConfig(Config):
     """Completions per problem."""
     minibatches: int = Field(default=1, ge=1)
     """Optimizer updates per step (the paper: 16 minibatches, one inner epoch)."""
-    microbatch_tokens: int = Field(default=16384, ge=1)
-    """Most tokens in one forward pass (prompts once, no padding); changes memory, not the loss."""
-    logprob_chunk_tokens: int = Field(default=1024, ge=1)
-    """Tokens whose logits exist at once; changes memory, not the loss."""
+    microbatch_tokens: int = Field(default=0, ge=0)
+    """Most tokens in one forward pass, without padding; 0: planned on a GPU, 16384 on a CPU."""
+    logprob_chunk_tokens: int = Field(default=0, ge=0)
+    """Tokens whose logits exist at once (memory, not the loss); 0: planned, 1024 on a CPU."""
+    recompute: Literal["auto", "none", "layers"] = "auto"
+    """layers: the backward pass computes a layer's activations again, but for its attention's."""
+    compile: bool = True
+    """torch.compile of the decoder layers for training (CUDA only)."""
 
     @model_validator(mode="after")
     def _divides(self) -> BatchConfig:
@@ -198,6 +202,41 @@ class OptimizerConfig(Config):
     """Decoupled weight decay on matrices."""
     max_grad_norm: float = Field(default=1.0, gt=0)
     """Gradient clipping by global norm."""
+    master_weights: bool = True
+    """Update float32 copies of bfloat16 weights; without, rates below 1e-4 are rounded away."""
+    offload: bool = False
+    """Float32 weights and moments (12 bytes a parameter) and the update are the host's."""
+
+
+class LoraConfig(Config):
+    """Low-rank adapters instead of full fine-tuning (extra ponder[lora])."""
+
+    rank: int = Field(default=0, ge=0)
+    """Rank of the adapters; 0: off, all weights are trained."""
+    alpha: float = Field(default=32.0, gt=0)
+    """The adapters' product is scaled by alpha / rank."""
+    targets: str | list[str] = "all-linear"
+    """"all-linear" (all but the head), names such as ["q_proj"], or a regular expression."""
+    quantize: Literal["none", "nf4"] = "none"
+    """nf4: the frozen weights in 4 bits (QLoRA; extra ponder[qlora])."""
+
+    @model_validator(mode="after")
+    def _quantizes_what_is_frozen(self) -> LoraConfig:
+        if self.quantize != "none" and not self.rank:
+            fix = "only frozen weights can be quantized: set lora.rank (16, say), or use none"
+            raise PonderError("lora.quantize", self.quantize, fix)
+        return self
+
+
+class EngineConfig(Config):
+    """The local engine on a GPU (its batch: sampling.max_batch_size)."""
+
+    compile: bool = True
+    """torch.compile of the decoding step (CUDA only)."""
+    cuda_graphs: bool = True
+    """Replay the decoding step as a CUDA graph (CUDA only)."""
+    memory_gib: float = Field(default=0.0, ge=0)
+    """Memory of keys and values during a rollout; 0: chosen from what is free."""
 
 
 class EvalConfig(Config):
@@ -251,7 +290,7 @@ class RLConfig(Config):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """auto: cuda if there is one."""
     dtype: Literal["float32", "bfloat16"] = "float32"
-    """Parameter and compute type; bfloat16 rounds away updates of learning rates below 1e-4."""
+    """Type of parameters and compute; see optimizer.master_weights for bfloat16."""
     threads: int = Field(default=0, ge=0)
     """CPU threads of torch; 0: the number of physical cores. Part of bit-exactness."""
     unsafe: bool = False
@@ -263,6 +302,8 @@ class RLConfig(Config):
     algorithm: AlgorithmConfig = AlgorithmConfig()
     batch: BatchConfig = BatchConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
+    lora: LoraConfig = LoraConfig()
+    engine: EngineConfig = EngineConfig()
     eval: EvalConfig = EvalConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()
     log: LogConfig = LogConfig()
@@ -277,4 +318,20 @@ class RLConfig(Config):
                 f"must be between 1 and {self.sampling.max_completion_tokens - 1} "
                 "(sampling.max_completion_tokens - 1) when reward.overlong is not 0",
             )
+        return self
+
+    @model_validator(mode="after")
+    def _offloads_master_weights(self) -> RLConfig:
+        optimizer = self.optimizer
+        if optimizer.offload and self.dtype == "bfloat16" and not optimizer.master_weights:
+            fix = "the update on the host is of float32 weights: set optimizer.master_weights=true"
+            raise PonderError("optimizer.offload", True, fix)
+        return self
+
+    @model_validator(mode="after")
+    def _adapters_have_one_reference(self) -> RLConfig:
+        every = self.algorithm.reference_every
+        if self.lora.rank and self.algorithm.kl_coef and every:
+            fix = "with lora.rank the reference is the base without adapters, for good: set it to 0"
+            raise PonderError("algorithm.reference_every", every, fix)
         return self

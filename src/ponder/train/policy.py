@@ -18,6 +18,7 @@ from ponder.train.batch import Batch, Minibatch, PromptRows, split_by_tokens
 from ponder.train.forward import Scored, pad, score
 from ponder.train.measure import MicrobatchStats, token_sum
 from ponder.train.schedule import learning_rate
+from ponder.train.sizes import resolve_sizes
 
 
 class Policy:
@@ -29,7 +30,7 @@ class Policy:
 
     def __init__(self, model: PreTrainedModel, config: RLConfig) -> None:
         self.model = model.eval()
-        self.config = config
+        self.config = config = resolve_sizes(config)
         self.optimizer = _adamw(model, config.optimizer)
         self.reference = _frozen_copy(model) if config.algorithm.kl_coef > 0 else None
         self.num_updates = 0

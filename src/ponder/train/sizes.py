@@ -1,0 +1,27 @@
+"""Sizes that a config leaves to Ponder (0 or "auto") become numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ponder.config.rl import RLConfig
+from ponder.models.device import resolve_device
+
+CHOSEN: dict[str, dict[str, Any]] = {
+    "cpu": {"microbatch_tokens": 16384, "logprob_chunk_tokens": 1024, "recompute": "none"},
+    "cuda": {"microbatch_tokens": 16384, "logprob_chunk_tokens": 2048, "recompute": "layers"},
+}
+"""By device: what is taken where the config leaves it open."""
+
+
+def resolve_sizes(config: RLConfig) -> RLConfig:
+    """``config`` with every size under ``batch`` chosen; what it names itself stays.
+
+    Sizes change memory and the order of sums, not the loss.
+    """
+    chosen = CHOSEN[resolve_device(config.device).type]
+    open_keys = [key for key in chosen if getattr(config.batch, key) in (0, "auto")]
+    if not open_keys:
+        return config
+    batch = config.batch.model_copy(update={key: chosen[key] for key in open_keys})
+    return config.model_copy(update={"batch": batch})
