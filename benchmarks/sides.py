@@ -1,0 +1,159 @@
+"""Several engines on one machine, one after the other, each in a child process of its own.
+
+Nothing of one is in the memory of another, and the device is wholly its own while it runs. A child
+that fails becomes a row that says so; the others go on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from machine import MemoryWatch
+
+Row = dict[str, Any]
+Job = dict[str, Any]
+
+
+@dataclass
+class Side:
+    """One child: the job it gets as JSON, and the environment that it needs beside ours."""
+
+    name: str
+    job: Job
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+def child_result(script: Path, side: Side, limit_seconds: float) -> Row:
+    """Run ``script --child`` with the side's job; its answer, or {"error": the end of its log}."""
+    with tempfile.TemporaryDirectory() as folder:
+        job, answer, log = (Path(folder) / name for name in ("job.json", "answer.json", "log"))
+        job.write_text(json.dumps(side.job))
+        command = [sys.executable, str(script), "--child", str(job), str(answer)]
+        watch = MemoryWatch()
+        watch.start()
+        start = time.perf_counter()
+        with log.open("wb") as out:
+            code = _wait(command, {**os.environ, **side.environment}, out, limit_seconds)
+        used = watch.end()
+        if code != 0 or not answer.exists():
+            tail = log.read_text(errors="replace").strip().splitlines()[-25:]
+            return {"error": f"exit status {code}", "log": tail}
+        result: Row = json.loads(answer.read_text())
+    result["child_seconds"] = round(time.perf_counter() - start, 1)
+    result["device_peak_gib"] = None if used is None else round(used / 1024, 2)
+    return result
+
+
+def _wait(command: Sequence[str], environment: Mapping[str, str], out: Any, limit: float) -> int:
+    process = subprocess.Popen(
+        command, env=dict(environment), stdout=out, stderr=subprocess.STDOUT, process_group=0
+    )
+    try:
+        return process.wait(limit)
+    except subprocess.TimeoutExpired:
+        return 124
+    finally:
+        _end_group(process)
+
+
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    """An engine's own child processes end with it."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, 9)
+    process.wait()
+
+
+def run_as_child(work: Callable[[Job], Row], arguments: Sequence[str]) -> bool:
+    """True where this process is a child (``--child JOB ANSWER``), whose work is now done."""
+    if not arguments or arguments[0] != "--child":
+        return False
+    job, answer = map(Path, arguments[1:3])
+    result = work(json.loads(job.read_text()))
+    result["rss_peak_gib"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2)
+    answer.write_text(json.dumps(result))
+    return True
+
+
+def rate(tokens: int, seconds: Sequence[float], floor_seconds: float | None = None) -> Row:
+    """Median, slowest and fastest tokens per second of the repeats, and the floor's share."""
+    median = statistics.median(seconds)
+    row = {
+        "tokens": tokens,
+        "seconds": [round(value, 4) for value in seconds],
+        "median_seconds": round(median, 4),
+        "tokens_per_second": round(tokens / median, 1),
+        "slowest": round(tokens / max(seconds), 1),
+        "fastest": round(tokens / min(seconds), 1),
+    }
+    if floor_seconds is not None:
+        row |= {"floor_seconds": round(floor_seconds, 5), "of_floor": floor_seconds / median}
+    return row
+
+
+def common_options(description: str, peers: Sequence[str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--vs", nargs="*", default=[], choices=peers, help="peers to run beside")
+    add("--only-peers", action="store_true", help="leave Ponder out")
+    add("--device", default="auto", choices=["auto", "cpu", "cuda"])
+    add("--dtype", default="bfloat16", choices=["bfloat16", "float32"])
+    add("--repeats", type=int, default=3, help="timed runs of each")
+    add("--turns", type=int, default=1, help="rounds in which each gets its turn")
+    add("--threads", type=int, default=0, help="CPU threads of torch; 0: its default")
+    add("--peer-path", default="", help="folders for the PYTHONPATH of the peers alone (a:b)")
+    add("--limit-seconds", type=float, default=1800, help="of each child process")
+    add("--json", type=Path, help="write the result there, again after every child")
+    return parser
+
+
+def peer_environment(peer_path: str) -> dict[str, str]:
+    known = os.environ.get("PYTHONPATH", "")
+    return {"PYTHONPATH": ":".join(filter(None, [peer_path, known])), "HF_HUB_OFFLINE": "1"}
+
+
+def base_job(options: argparse.Namespace) -> Job:
+    keys = ("device", "dtype", "repeats", "threads")
+    return {key: getattr(options, key) for key in keys}
+
+
+def say(text: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
+
+
+def write_json(path: Path | None, result: Mapping[str, Any]) -> None:
+    if path is not None:
+        path.write_text(json.dumps(result, indent=2) + "\n")
+
+
+def print_table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> None:
+    """``columns``: heading -> format of the row's key of that name, e.g. ``"tokens/s: ,.0f"``."""
+    cells = [[_cell(row, key) for key in columns.values()] for row in rows]
+    table = [list(columns), *cells]
+    widths = [max(len(line[i]) for line in table) for i in range(len(columns))]
+    for line in table:
+        texts = [
+            text.ljust(width) if i < 2 else text.rjust(width)
+            for i, (text, width) in enumerate(zip(line, widths, strict=True))
+        ]
+        print("  ".join(texts).rstrip())
+
+
+def _cell(row: Mapping[str, Any], column: str) -> str:
+    key, _, form = column.partition(":")
+    value = row.get(key)
+    return "-" if value is None else format(value, form)
