@@ -185,17 +185,36 @@ def test_a_prompt_without_completions_and_completions_of_one_token() -> None:
 
 
 def test_layout_by_hand() -> None:
-    # Prompts a b | c d e (rows 0-1, 2-4); completions: x y z after the second, w after the first,
-    # nothing after the first, u v after the first. Their last tokens are not fed:
-    # x y (rows 5, 6) | - | - | u (row 7).
-    layout = PackedLayout.build([[1, 2], [3, 4, 5]], [[6, 7, 8], [9], [], [10, 11]], [1, 0, 0, 0])
-    assert layout.token_ids.tolist() == [[1, 2, 3, 4, 5, 6, 7, 10]]
-    assert layout.position_ids.tolist() == [[0, 1, 0, 1, 2, 3, 4, 2]]
-    assert layout.predicting_rows.tolist() == [4, 5, 6, 1, 1, 7]
-    assert layout.targets.tolist() == [6, 7, 8, 9, 10, 11]
-    assert layout.pad(layout.targets).tolist() == [[6, 7, 8], [9, 0, 0], [0, 0, 0], [10, 11, 0]]
-    assert layout.loss_mask().sum(-1).tolist() == [3, 1, 0, 2]
+    # Prompts a b | c d e | f; completions: x y z after the second, w after the first, nothing after
+    # the first, u v after the first, s t after the second. Their last tokens are not fed, which
+    # leaves x y, s (after c d e, shared) and u (after a b, alone): rows c d e | x y | s | a b u | f.
+    layout = PackedLayout.build(
+        [[1, 2], [3, 4, 5], [14]], [[6, 7, 8], [9], [], [10, 11], [12, 13]], [1, 0, 0, 0, 1]
+    )
+    assert layout.token_ids.tolist() == [[3, 4, 5, 6, 7, 12, 1, 2, 10, 14]]
+    assert layout.position_ids.tolist() == [[0, 1, 2, 3, 4, 3, 0, 1, 2, 0]]
+    assert layout.predicting_rows.tolist() == [2, 3, 4, 7, 7, 8, 2, 5]
+    assert layout.targets.tolist() == [6, 7, 8, 9, 10, 11, 12, 13]
+    padded = [[6, 7, 8], [9, 0, 0], [0, 0, 0], [10, 11, 0], [12, 13, 0]]
+    assert layout.pad(layout.targets).tolist() == padded
+    assert layout.loss_mask().sum(-1).tolist() == [3, 1, 0, 2, 2]
     assert layout.longest == 6
+    segments = [[0, 3, 0, 0], [3, 2, 0, 3], [5, 1, 0, 3], [6, 3, 0, 0], [9, 1, 0, 0]]
+    assert layout.segments.tolist() == segments
+    assert [part.tolist() for part in layout.cuts] == [
+        [0, 3, 5, 6, 9, 10],  # every segment
+        [0, 3],  # the shared prompt
+        [0, 3],  # its completions, from row 3
+        [3, 3, 3, 3, 6],
+    ]
+
+
+def test_without_shared_prompts_there_is_one_segment_per_sequence() -> None:
+    layout = PackedLayout.build([[1, 2], [3]], [[4, 5], [6, 7]], [0, 1])
+    assert layout.token_ids.tolist() == [[1, 2, 4, 3, 6]]
+    assert layout.cuts.own.tolist() == [0, 3, 5]
+    assert layout.cuts.keys.tolist() == layout.cuts.queries.tolist() == [0, 0]
+    assert layout.cuts.sizes.tolist() == [3, 0, 0, 0, 0]
 
 
 def test_buckets_hold_every_row_once_and_respect_their_size() -> None:

@@ -8,7 +8,8 @@ where segments begin, through an attention function registered with transformers
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,8 +18,11 @@ from transformers import AttentionInterface, PreTrainedModel
 
 from ponder.algo.logprobs import chunked_logprobs
 from ponder.errors import PonderError
+from ponder.models.compiled import compiled_runner, is_compiled
+from ponder.models.flash import flash_attention, flash_takes
 from ponder.models.packed_attention import packed_attention
 from ponder.models.packed_layout import PackedLayout
+from ponder.models.run_layers import Runner, layers_run_by, recomputed_in
 
 PACKED = "ponder_packed"
 
@@ -28,8 +32,10 @@ class PackedPass:
 
     def __init__(self, layout: PackedLayout) -> None:
         self.layout = layout
+        self.cuts = layout.cuts
+        self.longest = layout.longest
         self.num_attended = 0
-        """Layers that have attended so far."""
+        """Layers that have attended so far; compiled layers don't count."""
 
 
 def check_trainable(model: PreTrainedModel) -> None:
@@ -58,57 +64,74 @@ def check_trainable(model: PreTrainedModel) -> None:
         )
 
 
-def packed_hidden(model: PreTrainedModel, layout: PackedLayout) -> Tensor:
+def packed_hidden(model: PreTrainedModel, layout: PackedLayout, recompute: bool = False) -> Tensor:
     """The hidden states (after the last norm) that predict the completions' tokens.
+
+    Layers run compiled after ``compile_layers(model)``.
 
     Args:
         model: a causal language model of transformers, any whose layers all have plain causal
             attention (full, or a sliding window no shorter than the sequences).
         layout: on the model's device.
+        recompute: keep each layer's inputs and attention for the backward pass, which computes the
+            rest again (without a varlen kernel, the attention too).
 
     Returns:
         [C, H], in the order of ``layout.targets``: the state of a prompt's last token for the
         first token of its completions, then those of the completion itself.
 
     Raises:
-        PonderError: the model's attention is of another kind, or it recomputes layers in its
-            backward pass (gradient checkpointing), which happens outside this function.
+        PonderError: the model's attention is of another kind, or transformers' own gradient
+            checkpointing is on, which would recompute layers outside this function.
     """
     if model.training and model.is_gradient_checkpointing:
         raise PonderError(
             "gradient_checkpointing", True, "switch it off, or put the model in eval mode"
         )
     current = PackedPass(layout)
-    with _packed_mode(model):
+    run = _runner(model, recompute and torch.is_grad_enabled())
+    with _packed_mode(model), layers_run_by(model, run) if run else nullcontext():
         hidden: Tensor = model.base_model(
             input_ids=layout.token_ids,
             position_ids=layout.position_ids,
             use_cache=False,
             packed_pass=current,
         ).last_hidden_state
-    if current.num_attended != model.config.num_hidden_layers:
+    num_layers = model.config.num_hidden_layers
+    if current.num_attended != num_layers and not is_compiled(model):
         raise _unsupported(
             model.config.model_type,
-            f"only {current.num_attended} of {model.config.num_hidden_layers} layers attended",
+            f"only {current.num_attended} of {num_layers} layers attended",
         )
     return hidden[0].index_select(0, layout.predicting_rows)
 
 
 def completion_logprobs(
-    model: PreTrainedModel, layout: PackedLayout, temperature: float, chunk_tokens: int
+    model: PreTrainedModel,
+    layout: PackedLayout,
+    temperature: float,
+    chunk_tokens: int,
+    recompute: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Log-probability and entropy of every completion token: [C] each, float32, in nats.
 
-    See ``chunked_logprobs`` for ``temperature`` and ``chunk_tokens``; ``layout.pad`` makes
-    [B, T] of them.
+    See ``chunked_logprobs`` for ``temperature`` and ``chunk_tokens``, ``packed_hidden`` for
+    ``recompute``; ``layout.pad`` makes [B, T] of them.
     """
     head = model.get_output_embeddings()
     if not isinstance(head, nn.Linear):
         raise _unsupported(model.config.model_type, "its head is no linear layer")
-    hidden = packed_hidden(model, layout)
+    hidden = packed_hidden(model, layout, recompute)
     return chunked_logprobs(
         hidden, head.weight, head.bias, layout.targets, temperature, chunk_tokens
     )
+
+
+def _runner(model: PreTrainedModel, recompute: bool) -> Runner | None:
+    """What runs the layers; None: they themselves."""
+    if is_compiled(model):
+        return compiled_runner(recompute)
+    return recomputed_in(partial(_attending, model)) if recompute else None
 
 
 @contextmanager
@@ -122,6 +145,17 @@ def _packed_mode(model: PreTrainedModel) -> Iterator[None]:
         yield
     finally:
         model.set_attn_implementation(before)
+
+
+@contextmanager
+def _attending(model: PreTrainedModel) -> Iterator[None]:
+    """``_packed_mode`` for a single layer that is recomputed: cheap, and without its checks."""
+    before = model.config._attn_implementation
+    model.config._attn_implementation = PACKED
+    try:
+        yield
+    finally:
+        model.config._attn_implementation = before
 
 
 def _attend(
@@ -141,18 +175,20 @@ def _attend(
     name = type(module).__name__
     if packed_pass is None:
         raise _unsupported(name, "its layers do not hand arguments on to their attention")
-    layout = packed_pass.layout
-    if sliding_window is not None and sliding_window < layout.longest:
+    if sliding_window is not None and sliding_window < packed_pass.longest:
         raise _unsupported(name, f"its window of {sliding_window} tokens is too short")
     if dropout:
         raise _unsupported(name, f"it has a dropout of {dropout}; put the model in eval mode")
     changing = [k for k in CHANGES_THE_SCORES if others.get(k) is not None]
     if changing:
         raise _unsupported(name, f"it passes {', '.join(changing)}")
-    packed_pass.num_attended += 1
+    if not torch.compiler.is_compiling():
+        packed_pass.num_attended += 1
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     q, k, v = (t[0].transpose(0, 1) for t in (query, key, value))
-    return packed_attention(q, k, v, layout.buckets, scale)[None], None
+    if flash_takes(q, v):
+        return flash_attention(q, k, v, packed_pass.cuts, scale)[None], None
+    return packed_attention(q, k, v, packed_pass.layout.buckets, scale)[None], None
 
 
 CHANGES_THE_SCORES = ("softcap", "s_aux", "position_bias", "head_mask", "cache")

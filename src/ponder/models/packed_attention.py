@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ponder.algo.matmul import onednn_matmul
-from ponder.models.packed_layout import Bucket
+from ponder.models.packed_buckets import Bucket
 
 
 def packed_attention(

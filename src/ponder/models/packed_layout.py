@@ -3,49 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
+from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
-ROUND = 8
-"""Lengths inside attention are rounded up to this, so that few different shapes occur."""
+from ponder.models.packed_buckets import Bucket, make_buckets
 
 
-@dataclass(frozen=True, slots=True)
-class Bucket:
-    """Segments of similar length whose attention is computed side by side, padded.
+class Cuts(NamedTuple):
+    """Where segments lie in the flat row, as varlen kernels want it; int32, on the device.
 
-    A segment is a prompt, or a completion with its prompt as prefix. With S segments padded to L
-    tokens and their prefixes to P tokens:
+    Prompts that several completions share come first (rows 0 to A), then the completions of these,
+    side by side in the order of their prompts (rows A to B), then the rest: prompts with their only
+    completion behind them.
     """
 
-    num_segments: int
-    length: int
-    """L."""
-    prefix: int
-    """P; 0 for prompts."""
-    query_rows: Tensor
-    """[S * L] rows of the flat row; padding repeats a segment's last."""
-    key_rows: Tensor
-    """[S * (P + L)] rows: a segment's prefix, then itself."""
-    real: Tensor
-    """[R] positions in ``query_rows`` that are no padding."""
-    real_rows: Tensor
-    """[R] the rows that they hold."""
-    padding: Tensor
-    """[S * L - R] positions in ``query_rows`` that are."""
-    future: Tensor
-    """[L, L] float32: -inf above the diagonal, 0 elsewhere; added to scores. It hides a segment's
-    own padding too, which comes after its tokens."""
-    hidden_prefix: Tensor | None
-    """[S, 1, 1, P] float32: -inf at the padding of prefixes, 0 elsewhere; None: there is none."""
+    own: Tensor
+    """[S + 1]: bounds of all segments, each causal over itself."""
+    keys: Tensor
+    """[Q + 1]: bounds of the shared prompts; the last is A. (If there are none: 0, 0.)"""
+    queries: Tensor
+    """[Q + 1]: bounds of the completions of each, counted from row A; the last is B - A."""
+    sizes: Tensor
+    """[5] int64 on the CPU: the longest of each of the three, A, and B. (A tensor, so that compiled
+    code takes the numbers as they come.)"""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PackedLayout:
-    """A microbatch as one row of N tokens: unique prompts, then completions without their last.
+    """A microbatch as one row of N tokens: prompts, and completions without their last.
 
     (The last token of a completion predicts nothing that was sampled.) Build it once per
     microbatch; every layer reads it.
@@ -55,15 +46,23 @@ class PackedLayout:
     """[1, N]."""
     position_ids: Tensor
     """[1, N]; a completion's go on after its prompt's."""
-    buckets: tuple[Bucket, ...]
     predicting_rows: Tensor
     """[C]: for every completion token, in order, the row whose hidden state predicts it."""
     targets: Tensor
     """[C]: the completions' tokens."""
     lengths: Tensor
     """[B]: tokens of each completion; they sum to C."""
+    places: Tensor
+    """[C]: where each completion token lies in [B, T], T being ``width``, counted flat."""
+    width: int
+    """T: tokens of the longest completion."""
     longest: int
     """Tokens of the longest prompt with its completion."""
+    segments: Tensor
+    """[S, 4] on the CPU, in the order of rows: start, length, prefix start, prefix length. Only
+    completions of shared prompts have a prefix."""
+    cuts: Cuts
+    scores_per_bucket: int
 
     @staticmethod
     def build(
@@ -79,54 +78,117 @@ class PackedLayout:
             prompts: token ids of every prompt, once; none is empty.
             completions: token ids, end token included.
             prompt_index: for each completion, which prompt it follows.
-            device: where the model is.
-            scores_per_bucket: attention scores per head (padding included) that exist at once;
-                changes speed and memory only. None: 2**16 on a CPU, where they should stay in the
-                cache; 2**22 elsewhere.
+            device: where the model is. All that it needs goes there in one copy.
+            scores_per_bucket: attention scores per head (padding included) that exist at once,
+                where attention has no varlen kernel; changes speed and memory only. None: 2**16 on
+                a CPU, where they should stay in the cache; 2**22 elsewhere.
         """
         if scores_per_bucket is None:
             scores_per_bucket = 2**16 if torch.device(device).type == "cpu" else 2**22
         if not all(prompts):
             raise ValueError("every prompt needs a token: the first completion token follows it")
-        prompt_lengths = torch.tensor([len(p) for p in prompts], dtype=torch.long)
-        lengths = torch.tensor([len(c) for c in completions], dtype=torch.long)
+        if len(prompt_index) != len(completions):
+            raise ValueError(f"{len(completions)} completions, but {len(prompt_index)} indices")
+        prompt_lengths, lengths = _lengths(prompts), _lengths(completions)
         owner = torch.tensor(list(prompt_index), dtype=torch.long)
-        if len(owner) != len(lengths):
-            raise ValueError(f"{len(lengths)} completions, but {len(owner)} prompt indices")
+        tokens = _flat([*prompts, *completions], int(prompt_lengths.sum() + lengths.sum()))
         fed = (lengths - 1).clamp(min=0)
-        starts = _starts(torch.cat([prompt_lengths, fed]))
-        prompt_starts, fed_starts = starts[: len(prompts)], starts[len(prompts) :]
-        ids = [token for prompt in prompts for token in prompt]
-        ids += [token for completion in completions for token in completion[:-1]]
-        begin = torch.cat([torch.zeros_like(prompt_lengths), prompt_lengths[owner]])
-        positions = _ragged_range(begin, torch.cat([prompt_lengths, fed]))
-        none = torch.zeros_like(prompt_lengths)
-        segments = torch.stack([prompt_starts, prompt_lengths, none, none], 1)
-        followers = torch.stack([fed_starts, fed, prompt_starts[owner], prompt_lengths[owner]], 1)
-        buckets = [
-            *_buckets(segments, scores_per_bucket),
-            *_buckets(followers[fed > 0], scores_per_bucket),
-        ]
-        last_prompt_rows = (prompt_starts + prompt_lengths - 1)[owner]
-        return PackedLayout(
-            token_ids=torch.tensor([ids], dtype=torch.long).to(device),
-            position_ids=positions[None].to(device),
-            buckets=tuple(_on(bucket, device) for bucket in buckets),
-            predicting_rows=_predicting(last_prompt_rows, fed_starts, lengths).to(device),
-            targets=torch.tensor([t for c in completions for t in c], dtype=torch.long).to(device),
-            lengths=lengths.to(device),
-            longest=int((prompt_lengths[owner] + lengths).max()) if len(owner) else 0,
+        shared = torch.bincount(owner[fed > 0], minlength=len(prompts)) > 1
+        order = _order(owner, shared)
+        # Pieces: the prompts, then the completions, as they came.
+        sizes = torch.cat([prompt_lengths, fed])
+        starts = torch.empty_like(sizes).index_copy_(0, order, _starts(sizes[order]))
+        sources = _starts(torch.cat([prompt_lengths, lengths]))
+        begins = torch.cat([torch.zeros_like(prompt_lengths), prompt_lengths[owner]])
+        last_prompt_rows = (starts[: len(prompts)] + prompt_lengths - 1)[owner]
+        width = int(lengths.max()) if len(lengths) else 0
+        segments = _segments(starts, sizes, owner, shared)
+        bounds, longests = _bounds(segments, prompt_lengths[shared])
+        at = _on_device(
+            device,
+            ids=tokens[_ragged_range(sources[order], sizes[order])],
+            positions=_ragged_range(begins[order], sizes[order]),
+            predicting=_predicting(last_prompt_rows, starts[len(prompts) :], lengths),
+            targets=tokens[int(prompt_lengths.sum()) :],
+            lengths=lengths,
+            places=_ragged_range(torch.arange(len(lengths)) * width, lengths),
+            **bounds,
         )
+        return PackedLayout(
+            token_ids=at["ids"][None],
+            position_ids=at["positions"][None],
+            predicting_rows=at["predicting"],
+            targets=at["targets"],
+            lengths=at["lengths"],
+            places=at["places"],
+            width=width,
+            longest=int((prompt_lengths[owner] + lengths).max()) if len(owner) else 0,
+            segments=segments,
+            cuts=Cuts(*(at[name].int() for name in ("own", "keys", "queries")), longests),
+            scores_per_bucket=scores_per_bucket,
+        )
+
+    @cached_property
+    def buckets(self) -> tuple[Bucket, ...]:
+        """The same segments for attention without a varlen kernel."""
+        return make_buckets(self.segments, self.scores_per_bucket, self.token_ids.device)
 
     def pad(self, values: Tensor) -> Tensor:
         """One number per completion token, [C], as [B, T] with 0 after the end; differentiable."""
-        mask = self.loss_mask()
-        return values.new_zeros(mask.shape).masked_scatter(mask, values)
+        flat = values.new_zeros(len(self.lengths) * self.width)
+        return flat.index_copy(0, self.places, values).view(len(self.lengths), self.width)
 
     def loss_mask(self) -> Tensor:
         """[B, T] bool: the tokens of each completion, T being the longest's."""
-        width = int(self.lengths.max()) if len(self.lengths) else 0
-        return torch.arange(width, device=self.lengths.device) < self.lengths[:, None]
+        columns = torch.arange(self.width, device=self.lengths.device)
+        return columns < self.lengths[:, None]
+
+
+def _lengths(rows: Sequence[Sequence[int]]) -> Tensor:
+    return torch.tensor([len(row) for row in rows], dtype=torch.long)
+
+
+def _flat(rows: Sequence[Sequence[int]], num_tokens: int) -> Tensor:
+    numbers = np.fromiter(chain.from_iterable(rows), dtype=np.int64, count=num_tokens)
+    return torch.from_numpy(numbers)
+
+
+def _order(owner: Tensor, shared: Tensor) -> Tensor:
+    """Pieces (prompts, then completions) in the order of rows that ``Cuts`` describes."""
+    prompts = torch.arange(len(shared))
+    num = 2 * len(shared)
+    of_prompts = torch.where(shared, 0, 2 * num) + 2 * prompts
+    of_completions = torch.where(shared[owner], num, 2 * num) + 2 * owner + 1
+    return torch.cat([of_prompts, of_completions]).argsort(stable=True)
+
+
+def _segments(starts: Tensor, sizes: Tensor, owner: Tensor, shared: Tensor) -> Tensor:
+    """[S, 4], by start: shared prompts, their completions, other prompts with their completion."""
+    num = len(shared)
+    prompt_starts, prompt_sizes = starts[:num], sizes[:num]
+    fed = sizes[num:]
+    alone = torch.zeros_like(prompt_sizes).index_add_(0, owner, fed).masked_fill_(shared, 0)
+    none = torch.zeros_like(prompt_sizes)
+    whole = torch.stack([prompt_starts, prompt_sizes + alone, none, none], 1)
+    after = torch.stack([starts[num:], fed, prompt_starts[owner], prompt_sizes[owner]], 1)
+    both = torch.cat([whole, after[(fed > 0) & shared[owner]]])
+    return both[both[:, 0].argsort()]
+
+
+def _bounds(segments: Tensor, shared_lengths: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+    """The tensors of ``Cuts``: three to go to the device, and ``sizes``."""
+    followers = segments[segments[:, 3] > 0]
+    # One prefix after the other: a new one begins where its start changes.
+    _, which = torch.unique_consecutive(followers[:, 2], return_inverse=True)
+    after = torch.zeros_like(shared_lengths).index_add_(0, which, followers[:, 1])
+    parts = {"own": segments[:, 1], "keys": shared_lengths, "queries": after}
+    longest = [int(part.max()) if len(part) else 0 for part in parts.values()]
+    num_keys = int(shared_lengths.sum())
+    sizes = torch.tensor([*longest, num_keys, num_keys + int(after.sum())])
+    # No part is empty: compiled code would treat tensors of one element as another case.
+    parts = {name: part if len(part) else torch.zeros(1).long() for name, part in parts.items()}
+    zero = torch.zeros(1, dtype=torch.long)
+    return {name: torch.cat([zero, part.cumsum(0)]) for name, part in parts.items()}, sizes
 
 
 def _starts(lengths: Tensor) -> Tensor:
@@ -147,59 +209,10 @@ def _predicting(last_prompt_rows: Tensor, fed_starts: Tensor, lengths: Tensor) -
     return rows
 
 
-def _buckets(segments: Tensor, scores_per_bucket: int) -> list[Bucket]:
-    """Cut segments, longest first, into buckets whose padded scores stay below the bound.
-
-    Args:
-        segments: [S, 4] of start, length, prefix start, prefix length.
-    """
-    order = segments[:, 1].argsort(descending=True, stable=True)
-    lengths, prefixes = segments[order, 1].tolist(), segments[order, 3].tolist()
-    buckets: list[Bucket] = []
-    begin, prefix = 0, 0
-    for end in range(1, len(lengths) + 1):
-        prefix = max(prefix, prefixes[end - 1])
-        length = lengths[begin]
-        following = max(prefix, prefixes[end]) if end < len(lengths) else 0
-        is_full = (end - begin + 1) * length * (length + following) > scores_per_bucket
-        if is_full or end == len(lengths):
-            buckets.append(_bucket(segments[order[begin:end]]))
-            begin, prefix = end, 0
-    return buckets
-
-
-def _bucket(segments: Tensor) -> Bucket:
-    start, length, prefix_start, prefix_length = segments.unbind(1)
-    width, prefix_width = _round_up(int(length.max())), _round_up(int(prefix_length.max()))
-    own = _padded_rows(start, length, width)
-    before = _padded_rows(prefix_start, prefix_length, prefix_width)
-    is_real = (torch.arange(width) < length[:, None]).flatten()
-    is_hidden = torch.arange(prefix_width) >= prefix_length[:, None]
-    hidden = torch.zeros(is_hidden.shape).masked_fill_(is_hidden, -torch.inf)
-    return Bucket(
-        num_segments=len(segments),
-        length=width,
-        prefix=prefix_width,
-        query_rows=own.flatten(),
-        key_rows=torch.cat([before, own], 1).flatten(),
-        real=is_real.nonzero().flatten(),
-        real_rows=own.flatten()[is_real],
-        padding=(~is_real).nonzero().flatten(),
-        future=torch.full((width, width), -torch.inf).triu_(1),
-        hidden_prefix=hidden[:, None, None, :] if is_hidden.any() else None,
-    )
-
-
-def _padded_rows(start: Tensor, length: Tensor, width: int) -> Tensor:
-    """[S, width]: rows of each segment; after its end, its last row again."""
-    return start[:, None] + torch.minimum(torch.arange(width), (length[:, None] - 1).clamp(min=0))
-
-
-def _round_up(length: int) -> int:
-    return -(-length // ROUND) * ROUND
-
-
-def _on(bucket: Bucket, device: torch.device | str) -> Bucket:
-    values = {field.name: getattr(bucket, field.name) for field in fields(bucket)}
-    moved: dict[str, Any] = {k: v.to(device) for k, v in values.items() if isinstance(v, Tensor)}
-    return replace(bucket, **moved)
+def _on_device(device: torch.device | str, **parts: Tensor) -> dict[str, Tensor]:
+    """Tensors of one type on the device, in one copy that the host does not wait for."""
+    together = torch.cat(list(parts.values()))
+    if torch.device(device).type == "cuda":
+        together = together.pin_memory()
+    moved = together.to(device, non_blocking=True).split([len(part) for part in parts.values()])
+    return dict(zip(parts, moved, strict=True))
