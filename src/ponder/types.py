@@ -57,6 +57,7 @@ class Sampling:
         top_k: number of tokens kept; 0 is off.
         max_completion_tokens: the limit of a completion, its end token included.
         stop: strings that end a completion (kept in its text), e.g. ``("</answer>",)``.
+        ignore_end_tokens: only limits and stop strings end a completion (for measuring speed).
     """
 
     temperature: float = 1.0
@@ -64,6 +65,7 @@ class Sampling:
     top_k: int = 0
     max_completion_tokens: int = 256
     stop: tuple[str, ...] = ()
+    ignore_end_tokens: bool = False
 
 
 @dataclass(slots=True)

@@ -25,13 +25,19 @@ ENGINE = "ponder_engine"
 class EnginePass(Protocol):
     """One forward pass of the model as attention sees it."""
 
-    longest: int
-    """Tokens of the longest sequence that this run may reach."""
-
-    def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+    def attend(
+        self,
+        module: nn.Module,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        scale: float,
+        window: int | None,
+    ) -> Tensor:
         """Store ``key`` and ``value`` [B, kv_heads, T, D]; attend ``query`` [B, heads, T, D].
 
-        Returns [B, T, heads, value_dim].
+        ``module`` is the layer that attends; ``window`` the tokens that a token sees, itself
+        included (None: all before it). Returns [B, T, heads, value_dim].
         """
         ...
 
@@ -58,18 +64,15 @@ def _engine_attention(
             "its layers do not hand arguments on to their attention, which the local engine needs: "
             "use another model or another generator",
         )
-    windowed = sliding_window is not None and sliding_window < engine_pass.longest
-    if windowed or softcap is not None or s_aux is not None:
+    if softcap is not None or s_aux is not None:
         raise PonderError(
             "model",
             type(module).__name__,
-            "the local engine has no sliding windows (shorter than the sequences), soft-capped "
-            "scores or attention sinks: use a model without them or another generator",
+            "the local engine has no soft-capped scores or attention sinks: use a model without "
+            "them or another generator",
         )
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    layer = module.layer_idx
-    assert isinstance(layer, int)
-    return engine_pass.attend(layer, query, key, value, scale), None
+    return engine_pass.attend(module, query, key, value, scale, sliding_window), None
 
 
 AttentionInterface.register(ENGINE, _engine_attention)
@@ -105,7 +108,7 @@ class PrefillPass:
     """
 
     def __init__(self, pool: PagePool, pages: Tensor, prefix: SharedPrefix, longest: int) -> None:
-        self.longest = longest
+        self._longest = longest
         self._pool = pool
         self._pages = pages.reshape(-1)
         self._prefix = prefix
@@ -114,7 +117,16 @@ class PrefillPass:
         visible = torch.ones(num_tokens, before + num_tokens, dtype=torch.bool, device=pool.device)
         self._visible = visible.tril(before) if before else None
 
-    def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+    def attend(
+        self,
+        module: nn.Module,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        scale: float,
+        window: int | None,
+    ) -> Tensor:
+        layer = layer_number(module, window, self._longest)
         keys, values = self._pool.layer(layer, key, value)
         size, heads, _, key_dim = key.shape
         blocks = key.reshape(size, heads, -1, PAGE_TOKENS, key_dim)
@@ -136,6 +148,20 @@ class PrefillPass:
             enable_gqa=query.shape[1] != key.shape[1],
         )
         return out.transpose(1, 2)
+
+
+def layer_number(module: nn.Module, window: int | None, longest: int) -> int:
+    """The layer's number. PonderError where its window is shorter than sequences may become."""
+    if window is not None and window < longest:
+        raise PonderError(
+            "model",
+            type(module).__name__,
+            f"its window of {window} tokens is shorter than the sequences ({longest} tokens), "
+            "which the local engine takes on a GPU only: lower sampling.max_completion_tokens",
+        )
+    layer = module.layer_idx
+    assert isinstance(layer, int)
+    return layer
 
 
 def attend_by_matmul(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from ponder.generate.attention import attend_by_matmul
+from ponder.generate.attention import attend_by_matmul, layer_number
 from ponder.generate.bags import BagAttention
 from ponder.generate.pages import PAGE_TOKENS, PagePool, SharedPrefix, pages_for
 from ponder.types import FinishReason, Prompt
@@ -49,6 +49,8 @@ class Sequence:
     sample_index: int
     key: int
     """Of its random stream."""
+    limit: int
+    """Of tokens generated."""
     token_ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     pages: list[int] = field(default_factory=list)
@@ -86,7 +88,7 @@ class DecodeBatch:
             if row.room < MIN_ROOM:
                 row.pages += pool.take(1)
         self.rows = rows
-        self.longest = longest
+        self._longest = longest
         self.steps_left = min(row.room for row in rows)
         self._pool = pool
         self._bags: dict[tuple[int, ...], BagAttention] = {}
@@ -137,7 +139,16 @@ class DecodeBatch:
         self._column += self._stride
         self.steps_left -= 1
 
-    def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+    def attend(
+        self,
+        module: nn.Module,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        scale: float,
+        window: int | None,
+    ) -> Tensor:
+        layer = layer_number(module, window, self._longest)
         keys, values = self._pool.layer(layer, key, value)
         keys[self._page, :, :, self._place] = key.squeeze(2)
         values[self._page, :, self._place] = value.squeeze(2)

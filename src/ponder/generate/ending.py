@@ -9,7 +9,7 @@ from ponder.types import FinishReason
 
 
 class Ending:
-    """The end tokens, stop strings and token limit of one run.
+    """The end tokens and stop strings of one run.
 
     A stop string can only be completed by some tokens, found once from the vocabulary; only after
     those is the tail of a completion turned into text. Everything else is a set lookup.
@@ -18,32 +18,29 @@ class Ending:
         tokenizer: a transformers tokenizer.
         end_tokens: ids that end a completion.
         stop: strings that end a completion and stay in its text.
-        max_tokens: the limit, end token included.
     """
 
-    def __init__(
-        self, tokenizer: Any, end_tokens: Iterable[int], stop: Sequence[str], max_tokens: int
-    ) -> None:
+    def __init__(self, tokenizer: Any, end_tokens: Iterable[int], stop: Sequence[str]) -> None:
         self.end_tokens = frozenset(end_tokens)
         self._tokenizer = tokenizer
         self._stop = tuple(stop)
-        self._max_tokens = max_tokens
         self._tail_tokens = max((len(text.encode()) for text in stop), default=0) + 1
-        self._suspects = self.end_tokens | _completing_tokens(tokenizer, self._stop)
+        self.completing_tokens = _completing_tokens(tokenizer, self._stop)
+        self._suspects = self.end_tokens | self.completing_tokens
 
-    def is_suspect(self, token: int, num_tokens: int) -> bool:
-        """Cheap: may a completion of ``num_tokens``, the last of which is ``token``, be over?"""
-        return token in self._suspects or num_tokens >= self._max_tokens
+    def is_suspect(self, token: int) -> bool:
+        """Cheap: may ``token`` end a completion?"""
+        return token in self._suspects
 
-    def reason(self, token_ids: list[int]) -> FinishReason | None:
-        """Why a completion is over, or None if it is not."""
+    def reason(self, token_ids: list[int], limit: int) -> FinishReason | None:
+        """Why a completion is over, or None if it is not; ``limit`` is its most tokens."""
         if token_ids[-1] in self.end_tokens:
             return "stop"
         if self._stop:
             tail = self._decode(token_ids[-self._tail_tokens :])
             if any(text in tail for text in self._stop):
                 return "stop"
-        return "length" if len(token_ids) >= self._max_tokens else None
+        return "length" if len(token_ids) >= limit else None
 
     def texts(self, completions: Sequence[list[int]]) -> list[str]:
         """The text of finished completions: no end token, nothing after a stop string."""

@@ -8,9 +8,11 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
+from ponder.config.rl import EngineConfig
 from ponder.errors import PonderError
 from ponder.generate import batch
 from ponder.generate.attention import engine_mode
+from ponder.generate.device.engine import DeviceEngine
 from ponder.generate.ending import Ending
 from ponder.generate.pages import PagePool, pages_for
 from ponder.generate.run import GenerateStats, GenerationRun
@@ -32,6 +34,7 @@ class LocalGenerator:
         model: a decoder of transformers with full attention in all layers.
         tokenizer: its tokenizer; it and ``model.generation_config`` say which tokens end text.
         max_batch_size: most sequences decoded at once.
+        engine: of a GPU: graphs, compilation, memory.
 
     Attributes:
         model: the model as given; its weights may be trained in place between calls.
@@ -39,8 +42,16 @@ class LocalGenerator:
         last_stats: counts and seconds of the last ``generate``.
     """
 
-    def __init__(self, model: PreTrainedModel, tokenizer: Any, max_batch_size: int = 512) -> None:
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: Any,
+        max_batch_size: int = 512,
+        engine: EngineConfig | None = None,
+    ) -> None:
         self.version = 0
+        self._config = engine or EngineConfig()
+        self._engine: DeviceEngine | None = None
         self.last_stats = GenerateStats()
         self.model = model
         self._tokenizer = tokenizer
@@ -61,31 +72,74 @@ class LocalGenerator:
         sampling: Sampling,
         seed: int,
         on_finished: Callable[[Completion], None] | None = None,
+        limits: Sequence[Sequence[int]] | None = None,
     ) -> list[list[Completion]]:
         """``group_size`` completions for each prompt, in the order of ``prompts``.
 
-        ``on_finished`` gets each one when it has ended, between two decoding steps.
+        ``on_finished`` gets each one when it has ended, between two decoding steps. ``limits``
+        [prompts][group_size] are the most tokens of each completion, where they differ.
 
         Raises:
             PonderError: an empty prompt, a limit below 1, or more tokens than the model's context.
         """
         if not prompts:
             return []
-        self._check(prompts, sampling)
+        self._check(prompts, sampling, limits)
+        most = sampling.max_completion_tokens
+        caps = [[most] * group_size] * len(prompts)
+        if limits is not None:
+            caps = [[min(most, limit) for limit in group] for group in limits]
         ending = self._ending_of(sampling)
-        with engine_mode(self.model), torch.inference_mode():
-            pool = self._new_pool(prompts, group_size, sampling)
-            finished = _Finished(ending, on_finished)
-            run = GenerationRun(self.model, pool, ending, sampling, self._max_batch_size, finished)
-            groups = run.run(list(prompts), group_size, seed)
-        self.last_stats = run.stats
+        finished = _Finished(ending, on_finished)
+        run = self._run_on_cpu if self.model.device.type == "cpu" else self._run_on_device
+        with torch.inference_mode():
+            groups = run(list(prompts), caps, sampling, seed, ending, finished)
         return [[finished.completions[id(row)] for row in group] for group in groups]
 
-    def _check(self, prompts: Sequence[Prompt], sampling: Sampling) -> None:
+    def _run_on_cpu(
+        self,
+        prompts: list[Prompt],
+        limits: list[list[int]],
+        sampling: Sampling,
+        seed: int,
+        ending: Ending,
+        finished: _Finished,
+    ) -> list[list[batch.Sequence]]:
+        with engine_mode(self.model):
+            pool = self._new_pool(prompts, limits)
+            run = GenerationRun(self.model, pool, ending, sampling, self._max_batch_size, finished)
+            groups = run.run(prompts, limits, seed)
+        self.last_stats = run.stats
+        return groups
+
+    def _run_on_device(
+        self,
+        prompts: list[Prompt],
+        limits: list[list[int]],
+        sampling: Sampling,
+        seed: int,
+        ending: Ending,
+        finished: _Finished,
+    ) -> list[list[batch.Sequence]]:
+        if self._engine is None or not self._engine.fits(self.model):
+            self._engine = DeviceEngine(self.model, self._max_batch_size, self._config)
+        groups, self.last_stats = self._engine.run(
+            prompts, limits, sampling, seed, ending, finished
+        )
+        return groups
+
+    def _check(
+        self,
+        prompts: Sequence[Prompt],
+        sampling: Sampling,
+        limits: Sequence[Sequence[int]] | None,
+    ) -> None:
         for prompt in prompts:
             if not prompt.token_ids:
                 raise PonderError("prompt", prompt.problem_id, "a prompt needs at least one token")
         limit = sampling.max_completion_tokens
+        if limits is not None and not all(n >= 1 for group in limits for n in group):
+            raise PonderError("limits", min(map(min, limits)), "each must be at least 1")
         if limit < 1:
             raise PonderError("sampling.max_completion_tokens", limit, "must be at least 1")
         longest = max(len(prompt.token_ids) for prompt in prompts)
@@ -101,18 +155,17 @@ class LocalGenerator:
     def _ending_of(self, sampling: Sampling) -> Ending:
         """Kept from call to call: finding a vocabulary's stop tokens takes a moment."""
         if self._ending is None or self._ending[0] != sampling:
-            ending = Ending(
-                self._tokenizer,
-                end_tokens(self.model, self._tokenizer),
-                sampling.stop,
-                sampling.max_completion_tokens,
-            )
+            ends = end_tokens(self.model, self._tokenizer)
+            if sampling.ignore_end_tokens:
+                ends = set()
+            ending = Ending(self._tokenizer, ends, sampling.stop)
             self._ending = (sampling, ending)
         return self._ending[1]
 
-    def _new_pool(self, prompts: Sequence[Prompt], group_size: int, sampling: Sampling) -> PagePool:
-        num_rows = min(len(prompts) * group_size, self._max_batch_size)
-        per_row = min(pages_for(sampling.max_completion_tokens) + 1, _RESERVED_PAGES)
+    def _new_pool(self, prompts: Sequence[Prompt], limits: list[list[int]]) -> PagePool:
+        num_rows = min(sum(len(group) for group in limits), self._max_batch_size)
+        most = max(limit for group in limits for limit in group)
+        per_row = min(pages_for(most) + 1, _RESERVED_PAGES)
         longest = max(pages_for(len(prompt.token_ids)) for prompt in prompts)
         num_groups = min(len(prompts), num_rows)
         weight = self.model.get_input_embeddings().weight

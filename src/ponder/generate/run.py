@@ -35,6 +35,7 @@ class GenerateStats:
     prefill_tokens: int = 0
     prefill_seconds: float = 0.0
     decode_seconds: float = 0.0
+    num_preempted: int = 0
 
 
 class GenerationRun:
@@ -66,12 +67,17 @@ class GenerationRun:
         self._longest = 0
         self._prefix = SharedPrefix()
 
-    def run(self, prompts: list[Prompt], group_size: int, seed: int) -> list[list[Sequence]]:
-        """``group_size`` finished sequences for each prompt."""
+    def run(
+        self, prompts: list[Prompt], limits: list[list[int]], seed: int
+    ) -> list[list[Sequence]]:
+        """Finished sequences for each prompt, as many as it has limits."""
         self._longest = max(len(prompt.token_ids) for prompt in prompts)
-        self._longest += self._sampling.max_completion_tokens
+        self._longest += max(limit for group in limits for limit in group)
+        groups = stream_groups(prompts, limits, seed)
         self._share_prefix(prompts)
-        groups = [self._group(prompt, group_size, seed) for prompt in prompts]
+        for group in groups:
+            for row in group:
+                row.group.prefix = self._prefix
         waiting = deque(sequence for group in groups for sequence in group)
         running: list[Sequence] = []
         while running or waiting:
@@ -82,17 +88,10 @@ class GenerationRun:
         self.stats.num_tokens = sum(len(row.token_ids) for group in groups for row in group)
         return groups
 
-    def _group(self, prompt: Prompt, group_size: int, seed: int) -> list[Sequence]:
-        pages = PromptPages(prompt, self._prefix, group_size)
-        return [
-            Sequence(pages, index, stream_key(seed, prompt.problem_id, index))
-            for index in range(group_size)
-        ]
-
     def _share_prefix(self, prompts: list[Prompt]) -> None:
         """Compute the whole pages that all prompts begin with, once."""
-        num_common = _num_common([prompt.token_ids[:-1] for prompt in prompts])
-        num_pages = num_common // PAGE_TOKENS if len(prompts) > 1 else 0
+        common = num_common([prompt.token_ids[:-1] for prompt in prompts])
+        num_pages = common // PAGE_TOKENS if len(prompts) > 1 else 0
         if num_pages:
             pages = self._pool.take(num_pages)
             self._prefill([list(prompts[0].token_ids[: num_pages * PAGE_TOKENS])], [pages])
@@ -165,8 +164,8 @@ class GenerationRun:
                 continue
             row.token_ids.append(token)
             row.logprobs.append(logprob)
-            if self._ending.is_suspect(token, len(row.token_ids)):
-                row.finish_reason = self._ending.reason(row.token_ids)
+            if self._ending.is_suspect(token) or len(row.token_ids) >= row.limit:
+                row.finish_reason = self._ending.reason(row.token_ids, row.limit)
                 num_finished += row.finish_reason is not None
         return num_finished
 
@@ -195,7 +194,20 @@ def check_every_layer_attended(model: Any, num_attended: int) -> None:
         )
 
 
-def _num_common(rows: list[tuple[int, ...]]) -> int:
+def stream_groups(
+    prompts: list[Prompt], limits: list[list[int]], seed: int
+) -> list[list[Sequence]]:
+    """A sequence for every limit of every prompt, each with its own random stream."""
+    groups = []
+    for prompt, group in zip(prompts, limits, strict=True):
+        pages = PromptPages(prompt, SharedPrefix(), len(group))
+        keys = [stream_key(seed, prompt.problem_id, index) for index in range(len(group))]
+        pairs = enumerate(zip(keys, group, strict=True))
+        groups.append([Sequence(pages, index, key, limit) for index, (key, limit) in pairs])
+    return groups
+
+
+def num_common(rows: list[tuple[int, ...]]) -> int:
     """Length of the longest common prefix."""
     first, last = min(rows), max(rows)
     same = (a == b for a, b in zip(first, last, strict=False))

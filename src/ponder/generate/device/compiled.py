@@ -1,0 +1,116 @@
+"""torch.compile around the decoder layers while a decode step is captured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ponder.models.layers import decoder_layers
+
+SIDE_BY_SIDE = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
+"""Linear layers of one module that read the same input: one product is faster than several."""
+
+
+@contextmanager
+def compiled_for_decode(model: Any, enabled: bool) -> Iterator[None]:
+    """Inside, the decoder layers run compiled, once for all layers and numbers of rows."""
+    if not enabled:
+        yield
+        return
+    layers = decoder_layers(model)
+    with ExitStack() as stack:
+        for group in joined_linears(model):
+            stack.enter_context(_as_one_product(group))
+        for layer in layers:
+            layer.compile(dynamic=True)
+            stack.callback(setattr, layer, "_compiled_call_impl", None)
+        yield
+
+
+def join_weights(model: nn.Module) -> int:
+    """Move the weights of linear layers that read the same input side by side in memory.
+
+    Parameters stay what they are (each becomes a view of a part); returns the groups joined.
+    Their products can then be computed as one. Must come before an optimizer or a graph notes
+    addresses.
+    """
+    groups = [group for group in _candidates(model) if not _are_joined(group)]
+    for group in groups:
+        for name in ("weight", "bias"):
+            parts = [getattr(linear, name) for linear in group]
+            if parts[0] is None:
+                continue
+            whole = torch.cat([part.data for part in parts])
+            for part, view in zip(parts, whole.split([len(p) for p in parts]), strict=True):
+                part.data = view
+    return len(groups)
+
+
+def joined_linears(model: nn.Module) -> list[list[nn.Linear]]:
+    """Groups of linear layers whose weights ``join_weights`` has put side by side."""
+    return [group for group in _candidates(model) if _are_joined(group)]
+
+
+def _candidates(model: nn.Module) -> list[list[nn.Linear]]:
+    found = []
+    for module in model.modules():
+        for names in SIDE_BY_SIDE:
+            group: list[Any] = [module._modules.get(name) for name in names]
+            plain = all(type(linear) is nn.Linear for linear in group)
+            if plain and len({linear.bias is None for linear in group}) == 1:
+                found.append(group)
+    return found
+
+
+def _are_joined(group: list[nn.Linear]) -> bool:
+    return all(
+        _follows(getattr(first, name), getattr(second, name))
+        for first, second in zip(group, group[1:], strict=False)
+        for name in ("weight", "bias")
+    )
+
+
+def _follows(first: Tensor | None, second: Tensor | None) -> bool:
+    if first is None or second is None:
+        return first is second
+    same = first.untyped_storage().data_ptr() == second.untyped_storage().data_ptr()
+    return same and first.data_ptr() + first.nbytes == second.data_ptr()
+
+
+class _Part(nn.Linear):
+    """Computes the whole group's product and returns its own part.
+
+    Compiled, the equal products of a group are one: common subexpressions are computed once.
+    """
+
+    whole_weight: Tensor
+    whole_bias: Tensor | None
+    first: int
+
+    def forward(self, x: Tensor) -> Tensor:
+        whole = F.linear(x, self.whole_weight, self.whole_bias)
+        return whole[..., self.first : self.first + self.out_features]
+
+
+@contextmanager
+def _as_one_product(group: list[nn.Linear]) -> Iterator[None]:
+    rows = sum(linear.out_features for linear in group)
+    leader = group[0]
+    weight = leader.weight.detach().as_strided((rows, leader.in_features), (leader.in_features, 1))
+    bias = None if leader.bias is None else leader.bias.detach().as_strided((rows,), (1,))
+    first = 0
+    for linear in group:
+        linear.__class__ = _Part
+        linear.whole_weight, linear.whole_bias, linear.first = weight, bias, first
+        first += linear.out_features
+    try:
+        yield
+    finally:
+        for linear in group:
+            del linear.whole_weight, linear.whole_bias, linear.first
+            linear.__class__ = nn.Linear

@@ -1,0 +1,276 @@
+"""Triton kernels of a decode step: attention over pages, and drawing a token from its logits.
+
+Each has a clear version that it is tested against: ``device.reference`` and ``sampling.draw``.
+"""
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def decode_attention(  # type: ignore[no-untyped-def]
+    query,
+    new_key,
+    new_value,
+    pages,
+    page_table,
+    prefix_lengths,
+    own_lengths,
+    active,
+    out,
+    partial,
+    partial_lse,
+    scale,
+    window,
+    query_row,
+    query_head,
+    key_row,
+    key_head,
+    value_row,
+    value_head,
+    table_row,
+    DTYPE: tl.constexpr,
+    HEADS: tl.constexpr,
+    KV_HEADS: tl.constexpr,
+    HEAD_BLOCK: tl.constexpr,
+    KEY_DIM: tl.constexpr,
+    KEY_PAD: tl.constexpr,
+    VALUE_DIM: tl.constexpr,
+    VALUE_PAD: tl.constexpr,
+    VALUE_STRIDE: tl.constexpr,
+    IS_LATENT: tl.constexpr,
+    PAGE: tl.constexpr,
+    BLOCK: tl.constexpr,
+    SPLITS: tl.constexpr,
+    MIN_SPLIT: tl.constexpr,
+    PRECISION: tl.constexpr,
+):
+    """One program: one sequence, some query heads of one key head, one part of its columns.
+
+    Split 0 also writes the new token's key and value to its page and attends to them. A column is
+    a place in the sequence's pages: the prompt's, a gap to the end of its last page, its own.
+    """
+    row = tl.program_id(0)
+    blocks: tl.constexpr = (HEADS // KV_HEADS + HEAD_BLOCK - 1) // HEAD_BLOCK
+    kv_head = tl.program_id(1) // blocks
+    block = tl.program_id(1) % blocks
+    split = tl.program_id(2)
+    if tl.load(active + row) == 0:
+        return
+    prefix = tl.load(prefix_lengths + row)
+    own = tl.load(own_lengths + row)
+    first_own = (prefix + PAGE - 1) // PAGE * PAGE
+    end = first_own + own
+    oldest = tl.maximum(prefix + own - window + 1, 0)
+    start = tl.where(oldest < prefix, oldest, first_own + oldest - prefix) // BLOCK * BLOCK
+    num_splits = tl.minimum(tl.maximum((end - start) // MIN_SPLIT, 1), SPLITS)
+    if split >= num_splits:
+        return
+    length = (tl.cdiv(end - start, num_splits) + BLOCK - 1) // BLOCK * BLOCK
+    start = start + split * length
+    stop = tl.minimum(start + length, end)
+
+    in_group = block * HEAD_BLOCK + tl.arange(0, HEAD_BLOCK)
+    head = kv_head * (HEADS // KV_HEADS) + in_group
+    head_ok = in_group < HEADS // KV_HEADS
+    dims = tl.arange(0, KEY_PAD)
+    value_dims = tl.arange(0, VALUE_PAD)
+    places = tl.arange(0, BLOCK)
+    q = tl.load(
+        query + row * query_row + head[:, None] * query_head + dims[None, :],
+        mask=head_ok[:, None] & (dims < KEY_DIM)[None, :],
+        other=0.0,
+    )
+    keys = tl.load(pages).to(tl.pointer_type(DTYPE))
+    values = tl.load(pages + 1).to(tl.pointer_type(DTYPE))
+    log2_scale = scale * 1.4426950408889634
+
+    top = tl.full([HEAD_BLOCK], -1e30, tl.float32)
+    total = tl.zeros([HEAD_BLOCK], tl.float32)
+    mixed = tl.zeros([HEAD_BLOCK, VALUE_PAD], tl.float32)
+    for column in range(start, stop, BLOCK):
+        columns = column + places
+        position = tl.where(columns < prefix, columns, columns - first_own + prefix)
+        seen = (columns < stop) & ((columns < prefix) | (columns >= first_own))
+        seen = seen & (position >= oldest)
+        page = tl.load(page_table + row * table_row + columns // PAGE, mask=seen, other=0)
+        token = page.to(tl.int64) * PAGE + columns % PAGE
+        k = tl.load(
+            keys + (token * KV_HEADS + kv_head)[:, None] * KEY_DIM + dims[None, :],
+            mask=seen[:, None] & (dims < KEY_DIM)[None, :],
+            other=0.0,
+        )
+        v = tl.load(
+            values + (token * KV_HEADS + kv_head)[:, None] * VALUE_STRIDE + value_dims[None, :],
+            mask=seen[:, None] & (value_dims < VALUE_DIM)[None, :],
+            other=0.0,
+        )
+        scores = tl.dot(q, tl.trans(k), input_precision=PRECISION) * log2_scale
+        scores = tl.where(seen[None, :], scores, -1e30)
+        higher = tl.maximum(top, tl.max(scores, 1))
+        weights = tl.exp2(scores - higher[:, None])
+        weights = tl.where(seen[None, :], weights, 0.0)
+        fade = tl.exp2(top - higher)
+        total = total * fade + tl.sum(weights, 1)
+        mixed = mixed * fade[:, None]
+        mixed = tl.dot(weights.to(v.dtype), v, mixed, input_precision=PRECISION)
+        top = higher
+
+    if split == 0:
+        page = tl.load(page_table + row * table_row + end // PAGE)
+        token = page.to(tl.int64) * PAGE + end % PAGE
+        k_new = tl.load(
+            new_key + row * key_row + kv_head * key_head + dims, mask=dims < KEY_DIM, other=0.0
+        )
+        if IS_LATENT:
+            v_new = tl.load(
+                new_key + row * key_row + kv_head * key_head + value_dims,
+                mask=value_dims < VALUE_DIM,
+                other=0.0,
+            )
+        else:
+            v_new = tl.load(
+                new_value + row * value_row + kv_head * value_head + value_dims,
+                mask=value_dims < VALUE_DIM,
+                other=0.0,
+            )
+        if block == 0:
+            tl.store(
+                keys + (token * KV_HEADS + kv_head) * KEY_DIM + dims, k_new, mask=dims < KEY_DIM
+            )
+            if not IS_LATENT:
+                tl.store(
+                    values + (token * KV_HEADS + kv_head) * VALUE_STRIDE + value_dims,
+                    v_new,
+                    mask=value_dims < VALUE_DIM,
+                )
+        score = tl.sum(q.to(tl.float32) * k_new.to(tl.float32)[None, :], 1) * log2_scale
+        higher = tl.maximum(top, score)
+        fade = tl.exp2(top - higher)
+        weight = tl.exp2(score - higher)
+        total = total * fade + weight
+        mixed = mixed * fade[:, None] + weight[:, None] * v_new.to(tl.float32)[None, :]
+        top = higher
+
+    mixed = mixed / total[:, None]
+    ok = head_ok[:, None] & (value_dims < VALUE_DIM)[None, :]
+    place = (row * HEADS + head)[:, None] * VALUE_DIM + value_dims[None, :]
+    if SPLITS == 1:
+        tl.store(out + place, mixed.to(out.dtype.element_ty), mask=ok)
+    else:
+        if num_splits == 1:
+            tl.store(out + place, mixed.to(out.dtype.element_ty), mask=ok)
+        else:
+            which = (row * SPLITS + split) * HEADS + head
+            tl.store(partial + which[:, None] * VALUE_DIM + value_dims[None, :], mixed, mask=ok)
+            tl.store(partial_lse + which, top + tl.log2(total), mask=head_ok)
+
+
+@triton.jit
+def merge_splits(  # type: ignore[no-untyped-def]
+    partial,
+    partial_lse,
+    prefix_lengths,
+    own_lengths,
+    active,
+    out,
+    window,
+    HEADS: tl.constexpr,
+    HEADS_PAD: tl.constexpr,
+    VALUE_DIM: tl.constexpr,
+    VALUE_PAD: tl.constexpr,
+    PAGE: tl.constexpr,
+    BLOCK: tl.constexpr,
+    SPLITS: tl.constexpr,
+    MIN_SPLIT: tl.constexpr,
+):
+    """Weigh the parts of ``decode_attention`` by their sums of exponentials. Grid: (rows, heads)."""
+    row = tl.program_id(0)
+    head = tl.program_id(1)
+    if tl.load(active + row) == 0:
+        return
+    prefix = tl.load(prefix_lengths + row)
+    own = tl.load(own_lengths + row)
+    first_own = (prefix + PAGE - 1) // PAGE * PAGE
+    end = first_own + own
+    oldest = tl.maximum(prefix + own - window + 1, 0)
+    start = tl.where(oldest < prefix, oldest, first_own + oldest - prefix) // BLOCK * BLOCK
+    num_splits = tl.minimum(tl.maximum((end - start) // MIN_SPLIT, 1), SPLITS)
+    if num_splits == 1:
+        return
+    splits = tl.arange(0, SPLITS)
+    dims = tl.arange(0, VALUE_PAD)
+    which = (row * SPLITS + splits) * HEADS + head
+    there = splits < num_splits
+    lse = tl.load(partial_lse + which, mask=there, other=-1e30)
+    weights = tl.where(there, tl.exp2(lse - tl.max(lse, 0)), 0.0)
+    weights = weights / tl.sum(weights, 0)
+    parts = tl.load(
+        partial + which[:, None] * VALUE_DIM + dims[None, :],
+        mask=there[:, None] & (dims < VALUE_DIM)[None, :],
+        other=0.0,
+    )
+    mixed = tl.sum(parts * weights[:, None], 0)
+    place = (row * HEADS + head) * VALUE_DIM + dims
+    tl.store(out + place, mixed.to(out.dtype.element_ty), mask=dims < VALUE_DIM)
+
+
+@triton.jit
+def block_sums(  # type: ignore[no-untyped-def]
+    logits, tops, sums, inverse_temperature, size, num_blocks, BLOCK: tl.constexpr
+):
+    """Of each block of logits: the largest and the sum of exponentials below it. Grid: (rows, blocks)."""
+    row = tl.program_id(0).to(tl.int64)
+    block = tl.program_id(1)
+    ids = block * BLOCK + tl.arange(0, BLOCK)
+    x = tl.load(logits + row * size + ids, mask=ids < size, other=-float("inf"))
+    x = x * inverse_temperature
+    top = tl.max(x, 0)
+    tl.store(tops + row * num_blocks + block, top)
+    tl.store(sums + row * num_blocks + block, tl.sum(tl.exp(x - top), 0))
+
+
+@triton.jit
+def invert_cdf(  # type: ignore[no-untyped-def]
+    logits,
+    tops,
+    sums,
+    uniform,
+    tokens,
+    logprobs,
+    inverse_temperature,
+    size,
+    num_blocks,
+    BLOCK: tl.constexpr,
+    BLOCKS_PAD: tl.constexpr,
+):
+    """The first token whose cumulative probability exceeds ``uniform``, and its log-probability.
+
+    In two levels, as ``sampling._invert``: the block, then the place in it. Grid: (rows,).
+    """
+    row = tl.program_id(0).to(tl.int64)
+    blocks = tl.arange(0, BLOCKS_PAD)
+    there = blocks < num_blocks
+    top = tl.load(tops + row * num_blocks + blocks, mask=there, other=-float("inf"))
+    highest = tl.max(top, 0)
+    mass = tl.load(sums + row * num_blocks + blocks, mask=there, other=0.0)
+    mass = mass * tl.exp(top - highest)
+    ends = tl.cumsum(mass, 0)
+    total = tl.sum(tl.where(blocks == num_blocks - 1, ends, 0.0), 0)
+    target = tl.load(uniform + row) * total
+    block = tl.minimum(tl.sum((ends <= target).to(tl.int32), 0), num_blocks - 1)
+    before = tl.sum(tl.where(blocks == block - 1, ends, 0.0), 0)
+    places = tl.arange(0, BLOCK)
+    ids = block * BLOCK + places
+    x = tl.load(logits + row * size + ids, mask=ids < size, other=-float("inf"))
+    x = x * inverse_temperature
+    inside = tl.cumsum(tl.exp(x - highest), 0)
+    whole = tl.max(inside, 0)
+    # Rounding must not carry the target past the block's end, onto a token of probability 0.
+    target = tl.minimum(target - before, whole * 0.99999994)
+    place = tl.minimum(tl.sum((inside <= target).to(tl.int32), 0), BLOCK - 1)
+    chosen = tl.sum(tl.where(places == place, x, 0.0), 0)
+    tl.store(tokens + row, (block * BLOCK + place).to(tl.int64))
+    tl.store(logprobs + row, chosen - highest - tl.log(total))

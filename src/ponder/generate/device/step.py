@@ -1,0 +1,165 @@
+"""One decode step, all of it on the device: forward, draw, record, stop test; and its graphs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ponder.generate.device.attention import DecodePass
+from ponder.generate.device.cache import KvCache
+from ponder.generate.device.launch import draw_by_kernels
+from ponder.generate.device.slots import Slots
+from ponder.generate.sampling import draw, uniforms
+from ponder.types import Sampling
+
+BUCKETS = (1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640,
+           768, 896, 1024)  # fmt: skip
+"""Numbers of rows that a graph is captured for; a batch takes the next larger one."""
+
+PROGRAMS = 1056
+"""Programs that fill the GPU: eight for each of an H100's 132 multiprocessors."""
+
+MOST_SPLITS = 16
+
+
+class Stops:
+    """Which tokens end a completion, and which the host must look at: [V] bool each."""
+
+    def __init__(self, num_tokens: int, device: torch.device) -> None:
+        self.is_end = torch.zeros(num_tokens, dtype=torch.bool, device=device)
+        self.is_suspect = torch.zeros(num_tokens, dtype=torch.bool, device=device)
+
+    def set(self, end: frozenset[int], suspect: frozenset[int]) -> None:
+        for table, tokens in ((self.is_end, end), (self.is_suspect, suspect)):
+            table.zero_()
+            if tokens:
+                table[torch.tensor(sorted(tokens), device=table.device)] = True
+
+
+class DecodeStep:
+    """Runs steps for the first rows of the slots: from a graph where that is possible.
+
+    Args:
+        model: a transformers causal language model in ``engine_mode``.
+        plain_head: its logits are the product of its head, without scale or soft cap: they are
+            then computed in float32, as the trainer does.
+    """
+
+    def __init__(
+        self, model: Any, cache: KvCache, slots: Slots, stops: Stops, plain_head: bool
+    ) -> None:
+        self._model = model
+        self._cache = cache
+        self._slots = slots
+        self._stops = stops
+        self._plain_head = plain_head
+        self._kv_heads = min(layout.kv_heads for layout in cache.layouts)
+
+    def splits(self, num_rows: int) -> int:
+        """Parts that a sequence's columns are cut into so that few sequences fill the GPU."""
+        longest = self._slots.width * 32
+        splits = 1 if longest <= 1024 else 4
+        while splits < MOST_SPLITS and num_rows * self._kv_heads * splits < PROGRAMS:
+            splits *= 2
+        return splits
+
+    def run_once(self, num_rows: int, sampling: Sampling) -> None:
+        """One token for each active one of the first ``num_rows`` rows."""
+        slots = self._slots
+        token, own = slots.token[:num_rows], slots.own[:num_rows]
+        engine_pass = DecodePass(
+            self._cache,
+            slots.page_table,
+            slots.prefix,
+            slots.own,
+            slots.active,
+            self.splits(num_rows),
+        )
+        positions = slots.prefix[:num_rows] + own
+        logits = self._logits(token.unsqueeze(1), positions.unsqueeze(1), engine_pass)
+        drawn, logprobs = draw_any(logits, uniforms(slots.key[:num_rows], own), sampling)
+        self._advance(num_rows, drawn, logprobs)
+
+    def _logits(self, ids: Tensor, positions: Tensor, engine_pass: Any) -> Tensor:
+        """[N, V], float32."""
+        inputs = {"input_ids": ids, "position_ids": positions, "use_cache": False}
+        if not self._plain_head:
+            logits: Tensor = self._model(**inputs, engine_pass=engine_pass).logits
+            return logits[:, -1].float()
+        hidden = self._model.base_model(**inputs, engine_pass=engine_pass).last_hidden_state[:, -1]
+        head = self._model.get_output_embeddings()
+        return product_float32(hidden, head.weight, head.bias)
+
+    def _advance(self, num_rows: int, drawn: Tensor, logprobs: Tensor) -> None:
+        """Write the tokens down and move the active rows on."""
+        slots, stops = self._slots, self._stops
+        token, own = slots.token[:num_rows], slots.own[:num_rows]
+        active = slots.active[:num_rows]
+        slots.out_tokens[:, :num_rows].index_copy_(0, slots.step, drawn.unsqueeze(0))
+        slots.out_logprobs[:, :num_rows].index_copy_(0, slots.step, logprobs.unsqueeze(0))
+        token.copy_(torch.where(active.bool(), drawn, token))
+        own.add_(active)
+        slots.suspect[:num_rows].add_(active * stops.is_suspect[drawn])
+        over = stops.is_end[drawn] | (own >= slots.limit[:num_rows])
+        active.mul_(~over)
+        slots.step.add_(1)
+
+
+def draw_any(logits: Tensor, uniform: Tensor, sampling: Sampling) -> tuple[Tensor, Tensor]:
+    """``sampling.draw``, by kernels where they can."""
+    plain = sampling.temperature > 0 and sampling.top_p == 1 and sampling.top_k == 0
+    if plain and logits.is_cuda:
+        return draw_by_kernels(logits, uniform, sampling.temperature)
+    return draw(logits, uniform, sampling)
+
+
+def product_float32(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """hidden @ weight.T + bias with sums and result in float32: [N, V]."""
+    if hidden.is_cuda and hidden.dtype is not torch.float32:
+        logits = torch.mm(hidden, weight.t(), out_dtype=torch.float32)
+        return logits if bias is None else logits + bias
+    return F.linear(hidden, weight, bias).float()
+
+
+class Graphs:
+    """CUDA graphs of a step, captured when first needed: one per bucket and kind of sampling.
+
+    ``warm_up`` wraps warming up and capturing (compilation happens inside). Graphs share one pool
+    of memory, which they keep; of the cache they know only the pointers.
+    """
+
+    def __init__(self, step: DecodeStep, slots: Slots, warm_up: Callable[[], Any]) -> None:
+        self._step = step
+        self._slots = slots
+        self._warm_up = warm_up
+        self._graphs: dict[tuple[Any, ...], torch.cuda.CUDAGraph] = {}
+        self._pool = torch.cuda.graph_pool_handle()
+
+    def prepare(self, num_rows: int, sampling: Sampling) -> torch.cuda.CUDAGraph:
+        """The graph for at least ``num_rows`` rows. Capturing makes all rows inactive."""
+        bucket = next((size for size in BUCKETS if size >= num_rows), self._slots.max_rows)
+        bucket = min(bucket, self._slots.max_rows)
+        key = (bucket, sampling.temperature, sampling.top_p, sampling.top_k)
+        if key not in self._graphs:
+            self._graphs[key] = self._capture(bucket, sampling)
+        return self._graphs[key]
+
+    def _capture(self, bucket: int, sampling: Sampling) -> torch.cuda.CUDAGraph:
+        self._slots.silence()
+        graph = torch.cuda.CUDAGraph()
+        with self._warm_up():
+            stream = torch.cuda.Stream()
+            stream.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(stream):
+                for _ in range(2):
+                    self._slots.step.zero_()
+                    self._step.run_once(bucket, sampling)
+            torch.cuda.current_stream().wait_stream(stream)
+            self._slots.step.zero_()
+            with torch.cuda.graph(graph, pool=self._pool):
+                self._step.run_once(bucket, sampling)
+        return graph
