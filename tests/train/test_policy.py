@@ -19,7 +19,9 @@ from ponder.config.rl import (
 from ponder.errors import GuardError, PonderError
 from ponder.models.tiny import make_tiny_model
 from ponder.train.batch import make_batch
+from ponder.train.optimizer import PlainAdamW
 from ponder.train.policy import Policy
+from ponder.train.reference import FrozenCopy
 from ponder.types import Group
 
 VARIANTS = [
@@ -53,16 +55,23 @@ def groups(make_group: Any) -> list[Group]:
     ]
 
 
-def updated(groups: list[Group], settings: RLConfig) -> tuple[dict[str, float], Policy]:
+class Keeping(Policy):
+    """Keeps the gradients of its last update, which frees them."""
+
+    gradients = torch.empty(0)
+
+    def _step(self, loss: float) -> dict[str, float]:
+        parts = [p.grad.flatten() for p in self.model.parameters() if p.grad is not None]
+        self.gradients = torch.cat(parts) if parts else torch.empty(0)
+        return super()._step(loss)
+
+
+def updated(groups: list[Group], settings: RLConfig) -> tuple[dict[str, float], Keeping]:
     model, _ = make_tiny_model(3)
-    policy = Policy(model, settings)
+    policy = Keeping(model, settings)
     batch = make_batch(groups, settings, 0)
     policy.score(batch)
     return [policy.update(minibatch) for minibatch in batch.minibatches][-1], policy
-
-
-def gradients(policy: Policy) -> torch.Tensor:
-    return torch.cat([p.grad.flatten() for p in policy.model.parameters() if p.grad is not None])
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda v: v["loss"] + "-" + v["normalise"])
@@ -74,8 +83,8 @@ def test_loss_and_gradient_do_not_depend_on_the_split(
     assert set(whole) == set(split)
     for key, value in whole.items():
         assert split[key] == pytest.approx(value, rel=1e-4, abs=1e-6), key
-    assert torch.allclose(gradients(one), gradients(many), rtol=1e-3, atol=1e-6)
-    assert gradients(one).abs().max() > 1e-4
+    assert torch.allclose(one.gradients, many.gradients, rtol=1e-3, atol=1e-6)
+    assert one.gradients.abs().max() > 1e-4
 
 
 def test_equal_rewards_are_skipped_and_change_nothing(groups: list[Group], make_group: Any) -> None:
@@ -83,10 +92,10 @@ def test_equal_rewards_are_skipped_and_change_nothing(groups: list[Group], make_
     settings = config({"loss": "dapo"})
     _, policy = updated(groups, settings)
     model, _ = make_tiny_model(3)
-    slow = Policy(model, settings)
-    slow.reference = copy.deepcopy(model)  # with a reference nothing is skipped; kl_coef is 0
+    slow = Keeping(model, settings)
+    slow.reference = FrozenCopy(model)  # with a reference nothing is skipped; kl_coef is 0
     slow.update(make_batch(groups, settings, 0).minibatches[0])
-    assert torch.allclose(gradients(policy), gradients(slow), rtol=1e-4, atol=1e-7)
+    assert torch.allclose(policy.gradients, slow.gradients, rtol=1e-4, atol=1e-7)
 
 
 def test_gradient_of_the_first_update_is_that_of_reinforce(groups: list[Group]) -> None:
@@ -107,7 +116,7 @@ def test_gradient_of_the_first_update_is_that_of_reinforce(groups: list[Group]) 
             num_tokens += len(ids)
     (total / num_tokens).backward()
     expected = torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
-    assert torch.allclose(gradients(policy), expected, rtol=1e-3, atol=1e-6)
+    assert torch.allclose(policy.gradients, expected, rtol=1e-3, atol=1e-6)
     assert metrics["loss/ratio_max"] == 1.0
     assert metrics["policy/grad_norm"] == pytest.approx(float(expected.norm()), rel=1e-4)
 
@@ -189,10 +198,12 @@ def test_a_resumed_run_has_the_settings_of_its_config(groups: list[Group]) -> No
     changed = {"optimizer": OptimizerConfig(beta1=0.5, eps=1e-3, weight_decay=0.25)}
     resumed = Policy(policy.model, settings.model_copy(update=changed))
     resumed.restore(policy.state(), 1)
-    for group, weight_decay in zip(resumed.optimizer.param_groups, (0.25, 0.0), strict=True):
+    assert isinstance(resumed.optimizer, PlainAdamW)
+    inner = resumed.optimizer.inner
+    for group, weight_decay in zip(inner.param_groups, (0.25, 0.0), strict=True):
         assert (group["betas"], group["eps"]) == ((0.5, 0.95), 1e-3)
         assert group["weight_decay"] == weight_decay
-    assert len(resumed.optimizer.state) == len(list(policy.model.parameters()))
+    assert len(inner.state) == len(list(policy.model.parameters()))
     with pytest.raises(PonderError, match="the checkpoint has no reference"):
         Policy(policy.model, config({"kl_coef": 0.1})).restore(policy.state(), 1)
 

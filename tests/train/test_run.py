@@ -191,6 +191,15 @@ def test_bfloat16(tmp_path: Path, settings: dict[str, Any]) -> None:
     notebook, folder, summary = run(tmp_path, settings)
     assert summary.finished
     assert read_metrics(folder.metrics_path)[0]["policy/grad_norm"] > 0
+    assert notebook.named("start").notes == ()
+
+
+def test_bfloat16_without_master_weights_says_what_is_lost(
+    tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    settings |= {"dtype": "bfloat16", "optimizer": {"master_weights": False}, "steps": 1}
+    notebook, _, summary = run(tmp_path, settings)
+    assert summary.finished
     assert "1e-06 are lost in rounding" in notebook.named("start").notes[-1]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
+from torch import Tensor
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
@@ -64,9 +65,15 @@ def load_model(spec: str, device: str = "auto", dtype: str = "float32") -> Loade
     return model.to(place).eval(), tokenizer
 
 
-def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, path: Path) -> None:
-    """Write a plain Hugging Face folder: config, safetensors, tokenizer."""
-    model.save_pretrained(path)
+def save_model(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    path: Path,
+    weights: dict[str, Tensor] | None = None,
+) -> None:
+    """Write a plain Hugging Face folder: config, safetensors (``weights``: other ones than the
+    model's own, e.g. merged), tokenizer."""
+    model.save_pretrained(path, state_dict=weights)
     tokenizer.save_pretrained(path)
 
 

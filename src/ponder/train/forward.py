@@ -35,9 +35,14 @@ class Scored:
 
 
 def score(
-    model: PreTrainedModel, groups: Sequence[PromptRows], temperature: float, chunk_tokens: int
+    model: PreTrainedModel,
+    groups: Sequence[PromptRows],
+    temperature: float,
+    chunk_tokens: int,
+    recompute: bool = False,
 ) -> Scored:
-    """One forward pass over ``groups``, each prompt once and no padding; see ``Scored``."""
+    """One forward pass over ``groups``, each prompt once and no padding; see ``Scored`` and, for
+    ``recompute``, ``packed_hidden``."""
     rows = [row for group in groups for row in group.rows]
     layout = PackedLayout.build(
         prompts=[group.prompt_ids for group in groups],
@@ -45,7 +50,7 @@ def score(
         prompt_index=[i for i, group in enumerate(groups) for _ in group.rows],
         device=model.device,
     )
-    logprobs, entropy = completion_logprobs(model, layout, temperature, chunk_tokens)
+    logprobs, entropy = completion_logprobs(model, layout, temperature, chunk_tokens, recompute)
     return Scored(rows, layout.pad(logprobs), layout.pad(entropy), layout.loss_mask())
 
 

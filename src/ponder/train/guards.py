@@ -37,7 +37,12 @@ _INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 def check_handover(policy: nn.Module, generator: nn.Module, step: int) -> None:
-    """The generator must sample from the weights that were just trained."""
+    """The generator must sample from the weights that were just trained.
+
+    Where it has the very object that is trained there is nothing to compare.
+    """
+    if generator is policy:
+        return
     ours, theirs = weight_checksum(policy), weight_checksum(generator)
     if ours != theirs:
         raise GuardError(
@@ -46,11 +51,14 @@ def check_handover(policy: nn.Module, generator: nn.Module, step: int) -> None:
         )
 
 
-def check_first_ratio(logprobs: Tensor, old_logprobs: Tensor, dtype: torch.dtype) -> None:
+def largest_log_ratio(logprobs: Tensor, old_logprobs: Tensor) -> Tensor:
+    """The largest |log ratio|, a 0-dim tensor that ``check_first_ratio`` takes."""
+    return (logprobs.detach() - old_logprobs).abs().max()
+
+
+def check_first_ratio(largest: Tensor, dtype: torch.dtype) -> None:
     """Before any update of a step, policy and old policy are the same: every ratio is 1."""
-    if logprobs.numel() == 0:
-        return
-    worst = float((logprobs.detach() - old_logprobs).abs().max())
+    worst = float(largest)
     if not worst <= RATIO_TOLERANCE[dtype]:
         raise GuardError(
             f"at the first update after a rollout a token's log ratio is {worst:.3g} (at most "

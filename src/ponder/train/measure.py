@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from ponder.algo import ImportanceStats, LossStats
@@ -13,14 +14,19 @@ from ponder.algo import ImportanceStats, LossStats
 
 @dataclass(slots=True)
 class MicrobatchStats:
-    """Sums over the tokens of a microbatch in the loss; they add up to those of the minibatch."""
+    """Sums over the tokens of a microbatch in the loss; they add up to those of the minibatch.
 
-    policy_loss: float
-    kl_loss: float
-    kl_sum: float
-    entropy_sum: float
-    mismatch_sum: float
-    mismatch_max: float
+    0-dim tensors on the model's device (float64: sums do not depend on the split), so that a
+    microbatch ends without waiting for the device; ``metrics`` is where a process waits.
+    """
+
+    policy_loss: Tensor
+    kl_loss: Tensor
+    kl_sum: Tensor
+    entropy_sum: Tensor
+    mismatch_sum: Tensor
+    mismatch_max: Tensor
+    log_ratio_max: Tensor
     loss: LossStats
     importance: ImportanceStats
 
@@ -31,7 +37,8 @@ class MicrobatchStats:
             self.kl_sum + other.kl_sum,
             self.entropy_sum + other.entropy_sum,
             self.mismatch_sum + other.mismatch_sum,
-            max(self.mismatch_max, other.mismatch_max),
+            torch.maximum(self.mismatch_max, other.mismatch_max),
+            torch.maximum(self.log_ratio_max, other.log_ratio_max),
             self.loss + other.loss,
             self.importance + other.importance,
         )
@@ -39,16 +46,17 @@ class MicrobatchStats:
     def metrics(self, kl_coef: float) -> dict[str, float]:
         """The ``loss/`` and ``policy/`` metrics of an update but for those of the optimizer."""
         num_tokens = max(float(self.loss.num_tokens), 1.0)
-        with_kl = {"loss/kl": self.kl_sum / num_tokens} if kl_coef else {}
+        policy_loss, kl_loss = float(self.policy_loss), float(self.kl_loss)
+        with_kl = {"loss/kl": float(self.kl_sum) / num_tokens} if kl_coef else {}
         return {
-            "loss/total": self.policy_loss + kl_coef * self.kl_loss,
-            "loss/policy": self.policy_loss,
+            "loss/total": policy_loss + kl_coef * kl_loss,
+            "loss/policy": policy_loss,
             **with_kl,
             **self.loss.metrics(),
             **self.importance.metrics(),
-            "policy/entropy": self.entropy_sum / num_tokens,
-            "policy/mismatch_mean": self.mismatch_sum / num_tokens,
-            "policy/mismatch_max": self.mismatch_max,
+            "policy/entropy": float(self.entropy_sum) / num_tokens,
+            "policy/mismatch_mean": float(self.mismatch_sum) / num_tokens,
+            "policy/mismatch_max": float(self.mismatch_max),
         }
 
 
@@ -69,6 +77,6 @@ def of_step(updates: Sequence[dict[str, float]]) -> dict[str, float]:
     return row
 
 
-def token_sum(values: Tensor, loss_mask: Tensor) -> float:
+def token_sum(values: Tensor, loss_mask: Tensor) -> Tensor:
     """Sum over the tokens in the loss of a detached [B, T]."""
-    return float(values.detach().masked_fill(~loss_mask, 0.0).sum())
+    return values.detach().masked_fill(~loss_mask, 0.0).sum().double()

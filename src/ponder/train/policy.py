@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,12 +10,14 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from ponder.algo import LOSSES, aggregate, importance_weights, k3
-from ponder.config.rl import OptimizerConfig, RLConfig
-from ponder.errors import PonderError
+from ponder.config.rl import RLConfig
+from ponder.models.compiled import compile_layers
 from ponder.train import guards
 from ponder.train.batch import Batch, Minibatch, PromptRows, split_by_tokens
 from ponder.train.forward import Scored, pad, score
 from ponder.train.measure import MicrobatchStats, token_sum
+from ponder.train.optimizer import make_optimizer
+from ponder.train.reference import make_reference
 from ponder.train.schedule import learning_rate
 from ponder.train.sizes import resolve_sizes
 
@@ -31,8 +32,10 @@ class Policy:
     def __init__(self, model: PreTrainedModel, config: RLConfig) -> None:
         self.model = model.eval()
         self.config = config = resolve_sizes(config)
-        self.optimizer = _adamw(model, config.optimizer)
-        self.reference = _frozen_copy(model) if config.algorithm.kl_coef > 0 else None
+        self.optimizer = make_optimizer(model, config.optimizer)
+        self.reference = make_reference(model, config)
+        if config.batch.compile and model.device.type == "cuda":
+            compile_layers(model)
         self.num_updates = 0
         self._is_fresh = False
         self._split_checked = False
@@ -58,9 +61,9 @@ class Policy:
 
         The loss is the minibatch's whatever ``microbatch_tokens`` says: each microbatch is divided
         by the minibatch's denominator and gradients add up. Raises GuardError where the loss or a
-        gradient is not finite or where the ratio of a first update is not 1.
+        gradient is not finite or where the ratio of a first update is not 1. Gradients are gone at
+        the end: their memory is the rollouts'.
         """
-        self.optimizer.zero_grad()
         groups = self._relevant(minibatch)
         self._check_split_once(groups, minibatch.denominator)
         stats: MicrobatchStats | None = None
@@ -68,12 +71,14 @@ class Policy:
             loss, part = self._loss(microbatch, minibatch.denominator)
             loss.backward()  # type: ignore[no-untyped-call]
             stats = part if stats is None else stats + part
+        if stats and self._is_fresh:
+            guards.check_first_ratio(stats.log_ratio_max, _dtype(self.model))
         metrics = stats.metrics(self.config.algorithm.kl_coef) if stats else {"loss/total": 0.0}
         return metrics | self._step(metrics["loss/total"])
 
     def state(self) -> dict[str, Any]:
         """The tensors that a checkpoint needs beside the model's weights."""
-        reference = self.reference.state_dict() if self.reference else None
+        reference = self.reference.state() if self.reference else None
         return {"optimizer": self.optimizer.state_dict(), "reference": reference}
 
     def restore(self, state: dict[str, Any], num_updates: int) -> None:
@@ -82,16 +87,9 @@ class Policy:
         The optimizer's settings stay those of the config. Raises PonderError where the config asks
         for a reference that the run did not keep.
         """
-        kl_coef = self.config.algorithm.kl_coef
-        if self.reference is not None and state["reference"] is None:
-            fix = "the checkpoint has no reference; set it to 0 again, or start a new run from it"
-            raise PonderError("algorithm.kl_coef", kl_coef, fix)
-        settings = [_settings(group) for group in self.optimizer.param_groups]
-        self.optimizer.load_state_dict(state["optimizer"])
-        for group, ours in zip(self.optimizer.param_groups, settings, strict=True):
-            group.update(ours)
         if self.reference is not None:
-            self.reference.load_state_dict(state["reference"])
+            self.reference.restore(state["reference"])
+        self.optimizer.load_state_dict(state["optimizer"])
         self.num_updates = num_updates
 
     def _relevant(self, minibatch: Minibatch) -> list[PromptRows]:
@@ -101,14 +99,16 @@ class Policy:
         return [g for g in minibatch.groups if any(row.advantage for row in g.rows)]
 
     def _forward(self, model: PreTrainedModel, groups: Sequence[PromptRows]) -> Scored:
-        config = self.config
-        return score(model, groups, config.sampling.temperature, config.batch.logprob_chunk_tokens)
+        batch, temperature = self.config.batch, self.config.sampling.temperature
+        recompute = batch.recompute == "layers"
+        return score(model, groups, temperature, batch.logprob_chunk_tokens, recompute)
 
     def _loss(
         self, groups: Sequence[PromptRows], denominator: float
     ) -> tuple[Tensor, MicrobatchStats]:
         """The microbatch's share of its minibatch's loss: surrogate x importance + kl_coef x KL."""
         algorithm = self.config.algorithm
+        reference = self._reference_logprobs(groups)
         now = self._forward(self.model, groups)
         mask, logprobs = now.loss_mask, now.logprobs
         old = self._old_logprobs(now)
@@ -119,54 +119,45 @@ class Policy:
         )
         weights, importance = importance_weights(old, sampler, mask, algorithm.importance_cap)
         policy = aggregate(surrogate * weights, mask, algorithm.normalise, denominator)
-        kl = self._kl(groups, logprobs)
+        kl = torch.zeros_like(logprobs) if reference is None else k3(logprobs, reference)
         kl_loss = aggregate(kl, mask, algorithm.normalise, denominator)
         mismatch = (old - sampler).abs().masked_fill(~mask, 0.0)
         return policy + algorithm.kl_coef * kl_loss, MicrobatchStats(
-            policy_loss=float(policy.detach()),
-            kl_loss=float(kl_loss.detach()),
+            policy_loss=policy.detach().double(),
+            kl_loss=kl_loss.detach().double(),
             kl_sum=token_sum(kl, mask),
             entropy_sum=token_sum(now.entropy, mask),
             mismatch_sum=token_sum(mismatch, mask),
-            mismatch_max=float(mismatch.max()),
+            mismatch_max=mismatch.max(),
+            log_ratio_max=guards.largest_log_ratio(logprobs, old),
             loss=loss_stats,
             importance=importance,
         )
 
     def _old_logprobs(self, now: Scored) -> Tensor:
         known = [row.old_logprobs for row in now.rows if row.old_logprobs is not None]
-        if not known:
-            return now.logprobs.detach()
-        old = pad(known, now.logprobs)
-        if self._is_fresh:
-            guards.check_first_ratio(now.logprobs, old, _dtype(self.model))
-        return old
+        return pad(known, now.logprobs) if known else now.logprobs.detach()
 
-    def _kl(self, groups: Sequence[PromptRows], logprobs: Tensor) -> Tensor:
+    def _reference_logprobs(self, groups: Sequence[PromptRows]) -> Tensor | None:
+        """[B, T], before the policy's own pass (whose graph may be of the same modules)."""
         if self.reference is None:
-            return torch.zeros_like(logprobs)
-        with torch.no_grad():
-            reference = self._forward(self.reference, groups).logprobs
-        return k3(logprobs, reference)
+            return None
+        with torch.no_grad(), self.reference.model() as model:
+            return self._forward(model, groups).logprobs
 
     def _step(self, loss: float) -> dict[str, float]:
         """Clip, check and apply the gradients; refresh the reference when it is due."""
-        optimizer, update = self.config.optimizer, self.num_updates
-        parameters = list(self.model.parameters())
-        for parameter in parameters:
-            if parameter.grad is None:  # nothing in the loss: the optimizer's momentum still moves
-                parameter.grad = torch.zeros_like(parameter)
-        norm = float(nn.utils.clip_grad_norm_(parameters, optimizer.max_grad_norm))
+        config, update = self.config, self.num_updates
+        norm = self.optimizer.clip_gradients()
         guards.check_finite({"loss": loss, "the gradient norm": norm}, update)
-        rate = learning_rate(optimizer, update, self.config.steps * self.config.batch.minibatches)
-        for param_group in self.optimizer.param_groups:
-            param_group["lr"] = rate
-        self.optimizer.step()
+        rate = learning_rate(config.optimizer, update, config.steps * config.batch.minibatches)
+        self.optimizer.step(rate)
+        self.optimizer.zero_grad()
         self.num_updates += 1
         self._is_fresh = False
-        every = self.config.algorithm.reference_every
+        every = config.algorithm.reference_every
         if self.reference is not None and every and self.num_updates % every == 0:
-            self.reference.load_state_dict(self.model.state_dict())
+            self.reference.refresh()
         return {"policy/grad_norm": norm, "policy/learning_rate": rate}
 
     def _check_split_once(self, groups: Sequence[PromptRows], denominator: float) -> None:
@@ -189,26 +180,3 @@ class Policy:
 
 def _dtype(model: nn.Module) -> torch.dtype:
     return next(model.parameters()).dtype
-
-
-def _adamw(model: nn.Module, config: OptimizerConfig) -> torch.optim.AdamW:
-    """AdamW with weight decay on matrices only (norms and biases are vectors)."""
-    parameters = list(model.parameters())
-    return torch.optim.AdamW(
-        [
-            {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": config.weight_decay},
-            {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
-        ],
-        lr=config.learning_rate,
-        betas=(config.beta1, config.beta2),
-        eps=config.eps,
-        fused=True,
-    )
-
-
-def _settings(param_group: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in param_group.items() if key != "params"}
-
-
-def _frozen_copy(model: PreTrainedModel) -> PreTrainedModel:
-    return copy.deepcopy(model).eval().requires_grad_(False)

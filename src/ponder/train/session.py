@@ -14,7 +14,14 @@ from ponder.errors import PonderError
 from ponder.evals.evaluate import evaluate
 from ponder.evals.result import EvalResult
 from ponder.generate.local import LocalGenerator
-from ponder.models.load import load_model, save_model
+from ponder.models.load import Loaded, load_model, save_model
+from ponder.models.lora import (
+    ADAPTER_FOLDER,
+    add_lora,
+    load_adapters,
+    merged_state_dict,
+    save_adapters,
+)
 from ponder.models.packed import check_trainable
 from ponder.problems.split import build_problems
 from ponder.problems.stream import ProblemStream
@@ -24,6 +31,7 @@ from ponder.rollout.scorer import RuleScorer
 from ponder.seeds import derive_seed
 from ponder.train.collect import Collected, collect
 from ponder.train.policy import Policy
+from ponder.train.sizes import resolve_sizes
 from ponder.train.state import TrainerState
 from ponder.train.threads import usable_cores
 from ponder.types import Group, Problem, ProblemSource, Sampling
@@ -79,7 +87,7 @@ class Session:
 
     def save(self, folder: Path, next_step: int, seconds: float) -> None:
         """Fill a checkpoint: a Hugging Face folder, and the trainer's state beside it."""
-        save_model(self.policy.model, self.tokenizer, folder)
+        self._save_model(folder)
         state = TrainerState(
             next_step=next_step,
             num_updates=self.policy.num_updates,
@@ -89,6 +97,15 @@ class Session:
             tensors=self.policy.state(),
         )
         state.write(folder)
+
+    def _save_model(self, folder: Path) -> None:
+        """A plain Hugging Face folder; adapters are merged in it, and beside it as they are."""
+        model = self.policy.model
+        if not self.config.lora.rank:
+            save_model(model, self.tokenizer, folder)
+            return
+        save_model(model, self.tokenizer, folder, merged_state_dict(model))
+        save_adapters(model, folder / ADAPTER_FOLDER, self.config.model)
 
     def _sample(self, problems: Sequence[Problem], seed: int) -> list[Group]:
         sampling = self.config.sampling
@@ -116,8 +133,8 @@ def open_session(config: RLConfig, checkpoint: Path | None) -> Session:
     """
     state = TrainerState.read(checkpoint) if checkpoint else None
     torch.set_num_threads(config.threads or (state.num_threads if state else usable_cores()))
-    source = str(checkpoint) if checkpoint else config.model
-    model, tokenizer = load_model(source, config.device, config.dtype)
+    config = resolve_sizes(config)
+    model, tokenizer = _open_model(config, checkpoint)
     check_trainable(model)
     problems = build_problems(config.problems, config.seed)
     stream = ProblemStream(problems.train, derive_seed(config.seed, "stream"))
@@ -125,7 +142,9 @@ def open_session(config: RLConfig, checkpoint: Path | None) -> Session:
     if state is not None:
         policy.restore(state.tensors, state.num_updates)
         stream.restore(state.stream)
-    generator = LocalGenerator(model, tokenizer, config.sampling.max_batch_size)
+    generator = LocalGenerator(
+        model, tokenizer, config.sampling.max_batch_size, engine=config.engine
+    )
     heldout = _heldout(config, problems.heldout)
     verifiers = VerifierPool()
     first = [problems.train[i] for i in range(min(LOOK_AHEAD, len(problems.train)))]
@@ -146,14 +165,28 @@ def open_session(config: RLConfig, checkpoint: Path | None) -> Session:
     )
 
 
+def _open_model(config: RLConfig, checkpoint: Path | None) -> Loaded:
+    """The model to train: the checkpoint's; with adapters, the config's and the checkpoint's
+    adapters (the weights in the checkpoint are merged)."""
+    if not config.lora.rank:
+        source = str(checkpoint) if checkpoint else config.model
+        return load_model(source, config.device, config.dtype)
+    model, tokenizer = load_model(config.model, config.device, config.dtype)
+    add_lora(model, config.lora, derive_seed(config.seed, "lora"))
+    if checkpoint is not None:
+        load_adapters(model, checkpoint / ADAPTER_FOLDER)
+    return model, tokenizer
+
+
 def _rounding_note(config: RLConfig) -> list[str]:
     """An AdamW update is of the order of the learning rate: too small for a bfloat16 weight?"""
     rate = config.optimizer.learning_rate
-    if config.dtype != "bfloat16" or rate >= ROUNDED_AWAY:
+    if config.dtype != "bfloat16" or config.optimizer.master_weights or rate >= ROUNDED_AWAY:
         return []
     return [
-        f"dtype = bfloat16: most updates at a learning rate of {rate:g} are lost in rounding, and "
-        f"little is learnt; use dtype=float32 (or a learning rate of {ROUNDED_AWAY:g} or more)"
+        f"dtype = bfloat16 without master weights: most updates at a learning rate of {rate:g} "
+        "are lost in rounding, and little is learnt; use optimizer.master_weights=true "
+        f"(or a rate of {ROUNDED_AWAY:g} or more)"
     ]
 
 
