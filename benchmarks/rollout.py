@@ -3,6 +3,7 @@
     python benchmarks/rollout.py                                    # Ponder alone, 1.5B shape
     python benchmarks/rollout.py --shape 135m --vs vllm transformers --json out.json
     python benchmarks/rollout.py --shape smollm2 --device cpu --vs transformers
+    python benchmarks/rollout.py engine.compile=false               # settings of the engine
 
 Token ids in, token ids and (where a mode says so) log-probabilities out, end to end, at
 temperature 1, with no end token: lengths are given. Weights are random, so only speed is compared.
@@ -32,7 +33,10 @@ from sides import (
     base_job,
     child_result,
     common_options,
+    finished_rows,
+    parse,
     peer_environment,
+    print_head,
     print_table,
     run_as_child,
     say,
@@ -76,6 +80,7 @@ def main(arguments: list[str]) -> int:
     device = resolve_device(options.device).type
     workloads = chosen_workloads(options, device)
     job = base_job(options) | {"shape": options.shape, "device": device}
+    job["settings"] = options.settings
     facts = child_result(SCRIPT, Side("facts", job | {"side": "facts"}), options.limit_seconds)
     if "error" in facts:
         raise SystemExit("\n".join([facts["error"], *facts["log"]]))
@@ -109,7 +114,7 @@ def parse_options(arguments: list[str]) -> argparse.Namespace:
     add("--vllm-memory", type=float, default=0.75, help="its gpu_memory_utilization")
     add("--transformers-tokens", type=int, default=256, help="most new tokens of generate")
     add("--folder", help="where the peers' checkpoint is kept for a while")
-    return parser.parse_args(arguments)
+    return parse(parser, arguments)
 
 
 def chosen_workloads(options: argparse.Namespace, device: str) -> list[Workload]:
@@ -142,7 +147,7 @@ def run_sides(
         for side in sides:
             say(f"turn {turn + 1}: {side.name}")
             answer = child_result(SCRIPT, side, options.limit_seconds)
-            rows = rows_of(answer, side, turn)
+            rows = finished_rows(answer, side, {"turn": turn})
             add_mismatch(rows, job, options.limit_seconds)
             result["rows"] += rows
             write_json(options.json, result)
@@ -182,18 +187,6 @@ def vllm_environment(process: str) -> dict[str, str]:
     }
 
 
-def rows_of(answer: Row, side: Side, turn: int) -> list[Row]:
-    """The rows of a child with what only its parent knows; one row of error where it failed."""
-    if "error" in answer:
-        say("\n".join([f"{side.name}: {answer['error']}", *answer["log"]]))
-        return [{"workload": "-", "who": side.name, "mode": "", "turn": turn} | answer]
-    on_gpu = answer["device_peak_gib"] is not None and side.job["device"] == "cuda"
-    peak = answer["device_peak_gib"] if on_gpu else answer["rss_peak_gib"]
-    known = {"turn": turn, "peak_gib": peak, "child_seconds": answer["child_seconds"]}
-    known["version"] = answer.get("version")
-    return [row | known for row in answer["rows"]]
-
-
 def add_mismatch(rows: list[Row], job: Job, limit_seconds: float) -> None:
     """Score a peer's completions with the trainer, in a child of its own."""
     sampled = [row for row in rows if "samples" in row]
@@ -210,13 +203,8 @@ def add_mismatch(rows: list[Row], job: Job, limit_seconds: float) -> None:
 
 def report(result: dict[str, Any]) -> None:
     """The table, then Ponder against the best mode of each peer."""
-    ceilings, machine = result["ceilings"], result["machine"]
-    print(
-        f"{machine['gpu'] or machine['cpu']}, {result['shape']}, {result['dtype']}; ceilings:",
-        end=" ",
-    )
-    print(f"{ceilings['flops_per_second'] / 1e12:.1f} TFLOP/s,", end=" ")
-    print(f"{ceilings['bytes_per_second'] / 1e9:,.0f} GB/s")
+    print(f"shape {result['shape']};", end=" ")
+    print_head(result)
     rows = [
         row | {"name": ", ".join(filter(None, [row["who"], row["mode"]]))} for row in result["rows"]
     ]

@@ -98,12 +98,16 @@ def run_ponder(job: Job) -> Row:
     """All workloads on one model, with log-probabilities; the mismatch is scored in place."""
     from shapes import open_shape
 
+    from ponder.config.layers import unflatten
+    from ponder.config.overrides import parse_overrides
+    from ponder.config.rl import RLConfig
     from ponder.generate.local import LocalGenerator
 
     model, tokenizer = open_shape(job["shape"], job["device"], job["dtype"])
+    engine = RLConfig.model_validate(unflatten(parse_overrides(RLConfig, job["settings"]))).engine
     rows = []
     for workload in workloads_of(job):
-        generator = LocalGenerator(model, tokenizer, workload.slots)
+        generator = LocalGenerator(model, tokenizer, workload.slots, engine)
         run = ponder_run(generator, workload, job["vocabulary"])
         row, groups, seed = repeated(run, workload, job, warm=run)
         ids = workload.prompt_ids(seed, job["vocabulary"])
@@ -285,7 +289,7 @@ def repeated(
 ) -> tuple[Row, Any, int]:
     """(row, what the last run gave, its seed); the first run stands apart as ``first_seconds``."""
     first = timed(lambda: warm(0), job["device"])[1] if warm else None
-    _reset_peak(job["device"])
+    reset_peak(job["device"])
     seconds, result = [], None
     for seed in range(1, job["repeats"] + 1):
         result, one = timed(lambda seed=seed: run(seed), job["device"])
@@ -356,7 +360,7 @@ def allocated_peak(device: str) -> Row:
     return {"allocated_gib": round(torch.cuda.max_memory_allocated() / 2**30, 2)}
 
 
-def _reset_peak(device: str) -> None:
+def reset_peak(device: str) -> None:
     import torch
 
     if device == "cuda":

@@ -121,6 +121,16 @@ def common_options(description: str, peers: Sequence[str]) -> argparse.ArgumentP
     return parser
 
 
+def parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse.Namespace:
+    """The options, and as ``settings`` the key=value arguments beside them."""
+    options, settings = parser.parse_known_args(arguments)
+    wrong = [text for text in settings if text.startswith("-") or "=" not in text]
+    if wrong:
+        parser.error(f"{wrong[0]}: no such option (settings are written key=value)")
+    options.settings = settings
+    return options
+
+
 def peer_environment(peer_path: str) -> dict[str, str]:
     known = os.environ.get("PYTHONPATH", "")
     return {"PYTHONPATH": ":".join(filter(None, [peer_path, known])), "HF_HUB_OFFLINE": "1"}
@@ -138,6 +148,31 @@ def say(text: str) -> None:
 def write_json(path: Path | None, result: Mapping[str, Any]) -> None:
     if path is not None:
         path.write_text(json.dumps(result, indent=2) + "\n")
+
+
+def finished_rows(answer: Row, side: Side, known: Row) -> list[Row]:
+    """A child's rows with what only its parent knows; one row with the error where it failed.
+
+    ``peak_gib`` is of the device (nvidia-smi, all that the processes hold), on a CPU of the child.
+    """
+    first = {"workload": "-", "who": side.name, "mode": ""}
+    if "error" in answer:
+        say("\n".join([f"{side.name}: {answer['error']}", *answer["log"]]))
+        return [first | known | answer]
+    on_gpu = side.job["device"] == "cuda"
+    known = known | {"peak_gib": answer["device_peak_gib" if on_gpu else "rss_peak_gib"]}
+    known |= {key: answer.get(key) for key in ("child_seconds", "version")}
+    return [first | row | known for row in answer["rows"]]
+
+
+def print_head(result: Mapping[str, Any]) -> None:
+    """One line: the machine and its ceilings."""
+    machine, ceilings = result["machine"], result["ceilings"]
+    print(
+        f"{machine['gpu'] or machine['cpu']}, {result['dtype']}; ceilings: "
+        f"{ceilings['flops_per_second'] / 1e12:.1f} TFLOP/s, "
+        f"{ceilings['bytes_per_second'] / 1e9:,.0f} GB/s"
+    )
 
 
 def print_table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> None:

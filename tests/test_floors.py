@@ -16,7 +16,7 @@ FLOORS: list[set[str]] = [
     NOUNS | {"config", "runlog"},
     {"algo"},
     {"text", "models", "sandbox"},
-    {"verify", "generate", "corpus"},
+    {"verify", "generate", "corpus", "plan"},
     {"problems"},  # floor 2 as well, above verify: reference answers are verified when read
     {"rollout"},
     {"evals", "report", "serve"},

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from ponder.algo import logit_passes
+
+ALIGN = 128
+"""Pieces of the vocabulary begin at multiples of this, which suits matrix products."""
 
 
 def chunked_logprobs(
@@ -18,9 +25,10 @@ def chunked_logprobs(
 ) -> tuple[Tensor, Tensor]:
     """log softmax((hidden @ weight.T + bias) / temperature) at the targets, and its entropy.
 
-    Logits exist for ``chunk_tokens`` tokens at a time, in the forward pass and again in the
-    backward pass, which recomputes them. Logits, log-probabilities and gradient sums are float32
-    whatever the inputs (float64 for float64 inputs).
+    At most ``chunk_tokens`` x V logits exist at a time: those of some tokens in the forward pass;
+    in the backward pass, which computes them again, those of all tokens for some of the vocabulary,
+    so that each row of the head's gradient is complete at once. Logits, log-probabilities and sums
+    are float32 whatever the inputs (float64 for float64 inputs).
 
     Args:
         hidden: [N, H], the states that predict the targets.
@@ -28,8 +36,8 @@ def chunked_logprobs(
         bias: [V] or None.
         targets: [N] token ids.
         temperature: divides the logits, as the sampler does; greater than 0.
-        chunk_tokens: bounds memory to about two chunk_tokens x V float32 buffers; the result
-            changes by rounding at most.
+        chunk_tokens: bounds memory to about two chunk_tokens x V float32 buffers (on CUDA one and
+            a half); the result changes by rounding at most.
 
     Returns:
         logprobs [N] (differentiable in hidden, weight and bias) and entropies [N] (not
@@ -44,7 +52,7 @@ def chunked_logprobs(
 
 
 class _ChunkedLogprobs(torch.autograd.Function):
-    """With P = softmax: d logprob / d logits = (onehot - P) / temperature, built anew per chunk."""
+    """With P = softmax: d logprob / d logits = (onehot - P) / temperature, built anew in pieces."""
 
     @staticmethod
     def forward(
@@ -56,23 +64,15 @@ class _ChunkedLogprobs(torch.autograd.Function):
         temperature: float,
         chunk_tokens: int,
     ) -> tuple[Tensor, Tensor]:
-        num_tokens = len(targets)
-        logprobs = hidden.new_empty(num_tokens, dtype=_wide(hidden.dtype))
-        entropy = torch.empty_like(logprobs)
-        log_normaliser = torch.empty_like(logprobs)
-        for start in range(0, num_tokens, chunk_tokens):
+        passes = _passes(hidden)
+        results = hidden.new_empty(3, len(targets), dtype=_wide(hidden.dtype))
+        for start in range(0, len(targets), chunk_tokens):
             part = slice(start, start + chunk_tokens)
-            logits = _logits(hidden[part], weight, bias, temperature)
-            at_target = logits.gather(1, targets[part, None]).squeeze(1)
-            top = logits.amax(1, keepdim=True)
-            shifted = logits.sub_(top)
-            exponential = shifted.exp()
-            total = exponential.sum(1)
-            normaliser = total.log() + top.squeeze(1)
-            log_normaliser[part] = normaliser
-            logprobs[part] = at_target - normaliser
-            # entropy = log Z - E[logit], both relative to the largest logit.
-            entropy[part] = total.log() - exponential.mul_(shifted).sum(1) / total
+            logits = _logits(hidden[part], weight, bias)
+            summary = passes.summarise(logits, targets[part], temperature)
+            for result, values in zip(results, summary, strict=True):
+                result[part] = values
+        logprobs, entropy, log_normaliser = results.unbind()
         ctx.save_for_backward(hidden, weight, bias, targets, log_normaliser)
         ctx.temperature, ctx.chunk_tokens = temperature, chunk_tokens
         ctx.mark_non_differentiable(entropy)
@@ -82,45 +82,60 @@ class _ChunkedLogprobs(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         hidden, weight, bias, targets, log_normaliser = ctx.saved_tensors
         needs_hidden, needs_weight, needs_bias = ctx.needs_input_grad[:3]
+        passes = _passes(hidden)
         # The scale of a token's gradient goes onto its row of hidden (H numbers), not onto its
         # row of probabilities (V numbers).
-        scale = (grads[0] / ctx.temperature)[:, None]
-        grad_hidden = torch.empty_like(hidden) if needs_hidden else None
-        grad_weight = _wide_zeros(weight) if needs_weight else None
-        grad_bias = _wide_zeros(bias) if needs_bias else None
-        for start in range(0, len(targets), ctx.chunk_tokens):
-            part = slice(start, start + ctx.chunk_tokens)
-            delta = _logits(hidden[part], weight, bias, ctx.temperature)
-            delta.sub_(log_normaliser[part, None]).exp_()  # P
-            delta.scatter_add_(1, targets[part, None], delta.new_full((len(delta), 1), -1.0))
+        scale = -(grads[0] / ctx.temperature)[:, None]
+        scaled = (hidden * scale).to(hidden.dtype)
+        grad_hidden = _wide_zeros(hidden) if needs_hidden else None
+        grad_weight = torch.empty_like(weight) if needs_weight else None
+        grad_bias = torch.empty_like(bias) if needs_bias else None
+        for part in _vocabulary_parts(len(weight), len(targets), ctx.chunk_tokens):
+            logits = _logits(hidden, weight[part], None if bias is None else bias[part])
+            delta = passes.subtract_onehot(
+                logits, targets, log_normaliser, part.start, ctx.temperature, hidden.dtype
+            )
+            del logits
             if grad_hidden is not None:
-                grad_hidden[part] = _matmul(delta.to(weight.dtype), weight).mul_(-scale[part])
+                _add_matmul(grad_hidden, delta, weight[part])
             if grad_weight is not None:
-                scaled = (hidden[part] * -scale[part]).to(hidden.dtype)
-                _add_matmul(grad_weight, delta.to(hidden.dtype).t(), scaled)
+                grad_weight[part] = _matmul(delta.t(), scaled)
             if grad_bias is not None:
-                grad_bias.sub_(delta.t() @ scale[part, 0])
-        return grad_hidden, _like(grad_weight, weight), _like(grad_bias, bias), None, None, None
+                grad_bias[part] = (delta.to(scale.dtype).t() @ scale).squeeze(1)
+        if grad_hidden is not None:
+            grad_hidden = grad_hidden.mul_(scale).to(hidden.dtype)
+        return grad_hidden, grad_weight, grad_bias, None, None, None
+
+
+def _passes(hidden: Tensor) -> ModuleType:
+    if hidden.is_cuda and hidden.dtype is not torch.float64:
+        from ponder.algo import logit_kernels
+
+        return logit_kernels
+    return logit_passes
+
+
+def _vocabulary_parts(vocab: int, num_tokens: int, chunk_tokens: int) -> Iterator[slice]:
+    """Slices of which ``num_tokens`` rows take no more memory than ``chunk_tokens`` whole rows."""
+    width = max(1, chunk_tokens * vocab // max(1, num_tokens))
+    if width > ALIGN:
+        width -= width % ALIGN
+    for first in range(0, vocab, width):
+        yield slice(first, min(first + width, vocab))
 
 
 def _wide(dtype: torch.dtype) -> torch.dtype:
     return torch.float64 if dtype is torch.float64 else torch.float32
 
 
-def _wide_zeros(parameter: Tensor) -> Tensor:
-    return torch.zeros_like(parameter, dtype=_wide(parameter.dtype))
+def _wide_zeros(like: Tensor) -> Tensor:
+    return torch.zeros_like(like, dtype=_wide(like.dtype))
 
 
-def _like(gradient: Tensor | None, parameter: Tensor) -> Tensor | None:
-    return None if gradient is None else gradient.to(parameter.dtype)
-
-
-def _logits(hidden: Tensor, weight: Tensor, bias: Tensor | None, temperature: float) -> Tensor:
-    """[n, V] in float32 or float64, over the temperature; a new buffer that may be overwritten."""
+def _logits(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """[n, v] in float32 or float64; a new buffer that may be overwritten."""
     logits = _matmul(hidden, weight.t())
-    if bias is not None:
-        logits.add_(bias)
-    return logits if temperature == 1.0 else logits.div_(temperature)
+    return logits if bias is None else logits.add_(bias)
 
 
 def _matmul(left: Tensor, right: Tensor) -> Tensor:

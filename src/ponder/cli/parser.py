@@ -14,6 +14,13 @@ RECIPE is a name that `ponder recipes` lists or a path to a .toml file. Any knob
 it, e.g. `ponder train zero-tiny seed=1 problems.task=gcd out=runs/gcd`; `--explain` prints all.
 Ctrl-C finishes the step and writes a checkpoint; Ctrl-C again quits at once."""
 
+_PLAN = """\
+Predict the memory and time of a step, and the sizes that a run would choose; nothing is run.
+
+RECIPE and settings are those of `ponder train`. Without --gpu the plan is for this machine's GPU;
+where there is none, for an H100 if the recipe asks for CUDA, else for this machine's CPU. A run
+that cannot fit is refused with the setting that would mend it (exit code 2), as `train` does."""
+
 _EVAL = """\
 Sample K completions for each problem and verify them: pass@1, pass@k and cons@k.
 
@@ -64,6 +71,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"ponder {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_train(_command(commands, "train", "train a model as a recipe says", _TRAIN))
+    _add_plan(_command(commands, "plan", "predict memory and time of a step", _PLAN))
     _command(commands, "recipes", "list the recipes", "List the recipes that ship with Ponder.")
     _add_eval(_command(commands, "eval", "measure a model on problems", _EVAL))
     _add_audit(_command(commands, "audit", "verify a data set's references", _AUDIT))
@@ -97,6 +105,20 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--explain", action="store_true", help="print every knob and where it came from; do not run"
     )
+
+
+def _add_plan(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("recipe", metavar="RECIPE", help="a name or a .toml file")
+    parser.add_argument("overrides", metavar="key.sub=value", nargs="*", help="settings on top")
+    parser.set_defaults(overrides=[])
+    parser.add_argument("--gpu", metavar="NAME", help="h100, h200, a100, l40s, rtx4090, ...")
+    parser.add_argument(
+        "--prompt-tokens", type=_count, metavar="N", help="length of a prompt (default 256)"
+    )
+    parser.add_argument(
+        "--mean-tokens", type=_count, metavar="N", help="mean of a completion (default: the limit)"
+    )
+    parser.add_argument("--json", type=Path, metavar="PATH", help="also write the plan here")
 
 
 def _add_eval(parser: argparse.ArgumentParser) -> None:

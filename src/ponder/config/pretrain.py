@@ -10,9 +10,32 @@ from pydantic import Field
 from ponder.config.base import Config
 
 
+class CountdownConfig(Config):
+    """Which countdown problems a corpus is about: the settings of reasoning-gym's task."""
+
+    min_numbers: int = Field(default=3, ge=2)
+    """Fewest numbers."""
+    max_numbers: int = Field(default=4, ge=2)
+    """Most numbers."""
+    max_value: int = Field(default=50, ge=2)
+    """Largest number; the smallest is 1."""
+    min_target: int = Field(default=10, ge=1)
+    """Smallest target."""
+    max_target: int = Field(default=100, ge=1)
+    """Largest target."""
+    heldout_numbers: int = Field(default=4, ge=2)
+    """Numbers of the held-out problems: no document asks one of these."""
+    heldout_problems: int = Field(default=512, ge=0)
+    """How many of the held-out problems no document asks, in any order of their numbers."""
+
+
 class CorpusConfig(Config):
     """The text that the generator in ``ponder.corpus`` writes."""
 
+    problems: Literal["arithmetic", "countdown"] = "arithmetic"
+    """What it is about: mostly products (the bundled base), or countdown."""
+    countdown: CountdownConfig = CountdownConfig()
+    """Which countdown problems."""
     num_documents: int = Field(default=2_000_000, ge=1)
     """Documents written for one pass."""
     workers: int = Field(default=0, ge=0)

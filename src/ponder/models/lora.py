@@ -132,7 +132,7 @@ def merged_state_dict(model: PreTrainedModel) -> dict[str, Tensor]:
         weight = dense_weight(base).float()
         if name in adapted:
             product = layer.lora_B[_NAME].weight.float() @ layer.lora_A[_NAME].weight.float()
-            weight += layer.scaling[_NAME] * product
+            weight = weight + layer.scaling[_NAME] * product  # a new one: the base stays
         for stale in [key for key in state if key.startswith(f"{name}.")]:
             del state[stale]
         state[f"{name}.weight"] = weight.to(model.dtype).cpu()

@@ -37,6 +37,8 @@ def quantize_nf4(model: PreTrainedModel) -> None:
             weight.contiguous(), requires_grad=False, quant_type="nf4", module=small
         )
         small.bias = linear.bias
+        # Its packed kernel for some CPUs is for inference only: weights it has packed can't train.
+        small.support_avx512bf16_for_cpu = False
         parent, _, last = name.rpartition(".")
         setattr(layers.get_submodule(parent), last, small.to(weight.device))
 

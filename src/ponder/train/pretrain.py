@@ -1,34 +1,36 @@
-"""Pretraining a small base model from scratch on the corpus: next-token prediction only."""
+"""Pretraining a small base model from scratch on the corpus: next-token prediction only.
+
+On CUDA the weights stay in float32 and the compute is bfloat16 (autocast); nothing of a step waits
+for the device, but for those whose metrics are written.
+"""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.nn import functional
 from transformers import PreTrainedModel, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
 from ponder.config.pretrain import ArchitectureConfig, PretrainConfig
-from ponder.corpus import DocumentWriter, StyleShares
-from ponder.corpus.tokenizer import train_tokenizer
-from ponder.corpus.tokens import TokenizedCorpus, row_starts, tokenize_corpus
 from ponder.errors import GuardError
 from ponder.models.device import resolve_device
-from ponder.problems.split import is_heldout
+from ponder.models.layers import decoder_layers
 from ponder.runlog.checkpoint import CheckpointStore, checkpoint_step
 from ponder.runlog.folder import RunFolder
 from ponder.runlog.metrics import MetricsWriter, truncate_after
+from ponder.train.pretrain_data import batches, make_tokenizer, make_writer
 
-TOKENIZER_DOCUMENTS = 50_000
 REPORT_EVERY = 20
 Report = Callable[[int, dict[str, float]], None]
+LossOf = Callable[[PreTrainedModel, Tensor], Tensor]
+"""(model, rows of token ids [B, T + 1]) -> the mean loss."""
 
 
 def pretrain(config: PretrainConfig, run: RunFolder, report: Report) -> Path:
@@ -39,37 +41,26 @@ def pretrain(config: PretrainConfig, run: RunFolder, report: Report) -> Path:
     """
     device = resolve_device(config.device)
     store = CheckpointStore(run.checkpoints_dir, keep=2)
-    writer = DocumentWriter(
-        config.seed, StyleShares.from_mapping(config.corpus.styles), excluded=is_heldout
-    )
+    writer = make_writer(config)
     tokenizer = make_tokenizer(config, writer)
     model = build_model(config.architecture, tokenizer, config.seed).to(device)
     optimizer = make_optimizer(model, config)
     next_step = restore(store.latest(), model, optimizer)
     truncate_after(run.metrics_path, next_step)
     report(next_step, {"corpus/documents": config.corpus.num_documents})
-    corpus = tokenize_corpus(
-        writer,
-        tokenizer.backend_tokenizer.to_str(),
-        tokenizer.eos_token_id,
-        config.corpus.num_documents,
-        config.corpus.workers,
-    )
-    report(next_step, {"corpus/tokens": len(corpus.tokens)})
-    rows = Rows(corpus, config)
-    forward: Callable[[Tensor], Tensor] = lambda batch: next_token_loss(model, batch)  # noqa: E731
+    loss_of = next_token_loss
     if config.compile and device.type == "cuda":
-        forward = torch.compile(forward)
-    with MetricsWriter(run.metrics_path) as metrics:
-        for step in range(next_step, config.steps):
-            began = time.perf_counter()
-            rate, batch = rate_of(step, config), rows.batch(step)
-            loss, norm = update(forward, model, optimizer, batch, rate, config.max_grad_norm)
+        loss_of = compile_parts(model)
+    clock = Clock(next_step, config.batch_tokens)
+    with (
+        MetricsWriter(run.metrics_path) as metrics,
+        closing(batches(config, writer, tokenizer, next_step, device)) as prepared,
+    ):
+        for step, batch in enumerate(prepared, next_step):
+            rate = rate_of(step, config)
+            loss, norm = update(loss_of, model, optimizer, batch, rate, config.max_grad_norm)
             if step % REPORT_EVERY == 0 or step + 1 == config.steps:
-                row = measure(step, float(loss), float(norm), config)
-                row["speed/update_tokens_per_second"] = config.batch_tokens / (
-                    time.perf_counter() - began
-                )
+                row = measure(step, float(loss), float(norm), config) | clock.read(step)
                 metrics.write(step, row)
                 report(step, row)
             if (step + 1) % config.checkpoint_every == 0 or step + 1 == config.steps:
@@ -79,43 +70,38 @@ def pretrain(config: PretrainConfig, run: RunFolder, report: Report) -> Path:
     return final
 
 
-class Rows:
-    """Batches of packed rows, shuffled anew in every epoch from (seed, epoch)."""
+class Clock:
+    """Tokens a second since it was last read: read it where the device has finished."""
 
-    def __init__(self, corpus: TokenizedCorpus, config: PretrainConfig) -> None:
-        self.length = config.sequence_length + 1
-        self.tokens = corpus.tokens
-        self.starts = row_starts(corpus, self.length)
-        self.batch_rows = max(1, config.batch_tokens // config.sequence_length)
-        self.seed = config.seed
-        self.epoch = -1
-        self.order: npt.NDArray[np.int64] = self.starts[:0]
+    def __init__(self, next_step: int, batch_tokens: int) -> None:
+        self.next_step = next_step
+        self.batch_tokens = batch_tokens
+        self.began = time.perf_counter()
 
-    def batch(self, step: int) -> Tensor:
-        """Token ids ``[rows, sequence_length + 1]`` of one update."""
-        per_epoch = max(1, len(self.starts) // self.batch_rows)
-        epoch, place = divmod(step, per_epoch)
-        if epoch != self.epoch:
-            self.epoch = epoch
-            self.order = np.random.default_rng((self.seed, epoch)).permutation(self.starts)
-        chosen = self.order[place * self.batch_rows : (place + 1) * self.batch_rows]
-        index = chosen[:, None] + np.arange(self.length)[None, :]
-        return torch.from_numpy(self.tokens[index].astype(np.int64))
+    def read(self, step: int) -> dict[str, float]:
+        now = time.perf_counter()
+        tokens = (step + 1 - self.next_step) * self.batch_tokens
+        speed = tokens / (now - self.began)
+        self.next_step, self.began = step + 1, now
+        return {"speed/update_tokens_per_second": speed}
 
 
 def update(
-    forward: Callable[[Tensor], Tensor],
+    loss_of: LossOf,
     model: PreTrainedModel,
     optimizer: torch.optim.Optimizer,
     batch: Tensor,
     rate: float,
     max_norm: float,
 ) -> tuple[Tensor, float | Tensor]:
-    """One optimizer update on ``batch`` [B, T + 1]; the loss and the norm before clipping."""
+    """One optimizer update on ``batch`` [B, T + 1]; the loss and the norm before clipping.
+
+    Waits for nothing: both results may still be under way on the device.
+    """
     for group in optimizer.param_groups:
         group["lr"] = rate
     with autocast(model.device):
-        loss = forward(batch.to(model.device))
+        loss = loss_of(model, batch)
     loss.backward()  # type: ignore[no-untyped-call]
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), max_norm)
     optimizer.step()
@@ -136,8 +122,41 @@ def measure(step: int, loss: float, norm: float, config: PretrainConfig) -> dict
 
 def next_token_loss(model: PreTrainedModel, batch: Tensor) -> Tensor:
     """Mean cross-entropy in nats of each token given those before it; ``batch``: [B, T + 1]."""
-    logits = model(input_ids=batch[:, :-1], use_cache=False).logits
-    return torch.nn.functional.cross_entropy(logits.float().flatten(0, 1), batch[:, 1:].flatten())
+    return head_loss(hidden_states(model, batch), model.get_output_embeddings().weight, batch)
+
+
+def hidden_states(model: PreTrainedModel, batch: Tensor) -> Tensor:
+    """[B, T, H] for the first T tokens of each row.
+
+    The mask is given as "none": the attention is causal by itself, and neither a mask of [T, T] nor
+    a look at the tokens (which would wait for the device) is needed.
+    """
+    output = model.get_decoder()(
+        input_ids=batch[:, :-1], attention_mask={"full_attention": None}, use_cache=False
+    )
+    hidden: Tensor = output.last_hidden_state
+    return hidden
+
+
+def head_loss(hidden: Tensor, weight: Tensor, batch: Tensor) -> Tensor:
+    """The loss from the last hidden states: logits are float32 from here on."""
+    logits = functional.linear(hidden, weight).float()
+    return functional.cross_entropy(logits.flatten(0, 1), batch[:, 1:].flatten())
+
+
+def compile_parts(model: PreTrainedModel) -> LossOf:
+    """``next_token_loss`` compiled: decoder layers share one compilation, the head has another."""
+    for layer in decoder_layers(model):
+        layer.compile(dynamic=False)
+    head = torch.compile(head_loss, dynamic=False)
+
+    def loss_of(model: PreTrainedModel, batch: Tensor) -> Tensor:
+        loss: Tensor = head(
+            hidden_states(model, batch), model.get_output_embeddings().weight, batch
+        )
+        return loss
+
+    return loss_of
 
 
 def rate_of(step: int, config: PretrainConfig) -> float:
@@ -146,17 +165,6 @@ def rate_of(step: int, config: PretrainConfig) -> float:
         return config.learning_rate * (step + 1) / config.warmup_steps
     progress = (step - config.warmup_steps) / max(1, config.steps - config.warmup_steps)
     return config.learning_rate * (0.1 + 0.45 * (1 + math.cos(math.pi * progress)))
-
-
-def make_tokenizer(config: PretrainConfig, writer: DocumentWriter) -> PreTrainedTokenizerFast:
-    """The tokenizer, learnt from the first documents of the corpus."""
-    count = min(TOKENIZER_DOCUMENTS, config.corpus.num_documents)
-
-    def texts() -> Iterator[str]:
-        for index in range(count):
-            yield writer.document(index).text
-
-    return train_tokenizer(texts(), config.architecture.vocab_size)
 
 
 def build_model(

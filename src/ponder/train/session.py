@@ -23,6 +23,8 @@ from ponder.models.lora import (
     save_adapters,
 )
 from ponder.models.packed import check_trainable
+from ponder.plan import Plan
+from ponder.plan.here import plan_run
 from ponder.problems.split import build_problems
 from ponder.problems.stream import ProblemStream
 from ponder.rollout.prompts import PromptMaker
@@ -129,11 +131,12 @@ def open_session(config: RLConfig, checkpoint: Path | None) -> Session:
     """Load the model (of the checkpoint, if there is one), the problems and the trainer's state.
 
     Sets torch's number of threads; a resumed run takes the one it began with, unless the config
-    names one.
+    names one. A run that cannot fit its GPU is refused before the model is loaded (``plan``).
     """
     state = TrainerState.read(checkpoint) if checkpoint else None
     torch.set_num_threads(config.threads or (state.num_threads if state else usable_cores()))
-    config = resolve_sizes(config)
+    plan = plan_run(config, str(checkpoint) if checkpoint else config.model)
+    config = resolve_sizes(config, plan)
     model, tokenizer = _open_model(config, checkpoint)
     check_trainable(model)
     problems = build_problems(config.problems, config.seed)
@@ -161,7 +164,7 @@ def open_session(config: RLConfig, checkpoint: Path | None) -> Session:
         make_prompt=PromptMaker(config.template, tokenizer),
         first_step=state.next_step if state else 0,
         seconds_before=state.seconds if state else 0.0,
-        notes=(*warnings, *problems.notes(), *_rounding_note(config)),
+        notes=(*warnings, *problems.notes(), *_rounding_note(config), *_plan_note(plan)),
     )
 
 
@@ -176,6 +179,10 @@ def _open_model(config: RLConfig, checkpoint: Path | None) -> Loaded:
     if checkpoint is not None:
         load_adapters(model, checkpoint / ADAPTER_FOLDER)
     return model, tokenizer
+
+
+def _plan_note(plan: Plan | None) -> list[str]:
+    return [plan.summary()] if plan else []
 
 
 def _rounding_note(config: RLConfig) -> list[str]:

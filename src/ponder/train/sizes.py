@@ -6,22 +6,33 @@ from typing import Any
 
 from ponder.config.rl import RLConfig
 from ponder.models.device import resolve_device
+from ponder.plan import Plan
 
 CHOSEN: dict[str, dict[str, Any]] = {
     "cpu": {"microbatch_tokens": 16384, "logprob_chunk_tokens": 1024, "recompute": "none"},
     "cuda": {"microbatch_tokens": 16384, "logprob_chunk_tokens": 2048, "recompute": "layers"},
 }
-"""By device: what is taken where the config leaves it open."""
+"""By device: what is taken where the config leaves it open and there is no plan."""
 
 
-def resolve_sizes(config: RLConfig) -> RLConfig:
+def resolve_sizes(config: RLConfig, plan: Plan | None = None) -> RLConfig:
     """``config`` with every size under ``batch`` chosen; what it names itself stays.
 
-    Sizes change memory and the order of sums, not the loss.
+    A run on a GPU gives its ``plan`` (``ponder.plan.here``); a policy that is built without one
+    gets sizes that are safe rather than fast. Sizes change memory and the order of sums, not the
+    loss.
     """
-    chosen = CHOSEN[resolve_device(config.device).type]
+    chosen = _planned(plan) if plan else CHOSEN[resolve_device(config.device).type]
     open_keys = [key for key in chosen if getattr(config.batch, key) in (0, "auto")]
     if not open_keys:
         return config
     batch = config.batch.model_copy(update={key: chosen[key] for key in open_keys})
     return config.model_copy(update={"batch": batch})
+
+
+def _planned(plan: Plan) -> dict[str, Any]:
+    return {
+        "microbatch_tokens": plan.sizes.microbatch_tokens,
+        "logprob_chunk_tokens": plan.sizes.chunk_tokens,
+        "recompute": plan.sizes.recompute,
+    }

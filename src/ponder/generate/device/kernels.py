@@ -272,5 +272,6 @@ def invert_cdf(  # type: ignore[no-untyped-def]
     target = tl.minimum(target - before, whole * 0.99999994)
     place = tl.minimum(tl.sum((inside <= target).to(tl.int32), 0), BLOCK - 1)
     chosen = tl.sum(tl.where(places == place, x, 0.0), 0)
-    tl.store(tokens + row, (block * BLOCK + place).to(tl.int64))
+    token = tl.minimum(block * BLOCK + place, size - 1)  # of a row of nan, too
+    tl.store(tokens + row, token.to(tl.int64))
     tl.store(logprobs + row, chosen - highest - tl.log(total))

@@ -63,6 +63,7 @@ class Slots:
             self._table[place] = 0
             self.set_pages(place, rows[place])
         self.num_rows = len(rows)
+        self._host[:, len(rows) :] = 0  # rows that a larger graph runs along: not active
         for place, row in enumerate(rows):
             self._host[:, place] = (
                 row.next_input,

@@ -1,0 +1,6 @@
+"""The planner: what a run will need of its GPU, before it starts."""
+
+from ponder.plan.memory import Sizes
+from ponder.plan.plan import Plan, choose, make_plan
+
+__all__ = ["Plan", "Sizes", "choose", "make_plan"]
