@@ -24,8 +24,11 @@ from transformers import (
 )
 
 from ponder.models.linear import OneDNNLinear, use_onednn_linears
-from ponder.models.load import BUNDLED, SMOLLM2, load_model
+from ponder.models.load import load_model
 from ponder.models.tiny import byte_level_tokenizer
+
+REAL = ("base-tiny", "smollm2")
+"""Names of ``load_model`` that stand for real weights."""
 
 QWEN = {"vocab_size": 151936, "max_position_embeddings": 32768, "rope_theta": 1e6}
 SHAPES: dict[str, Any] = {
@@ -120,7 +123,7 @@ def config_of(shape: str) -> Any:
         config = SHAPES[shape]()
         config.bos_token_id, config.eos_token_id, config.pad_token_id = 0, 2, 2
         return config
-    if shape in (BUNDLED, SMOLLM2):
+    if shape in REAL:
         return load_model(shape, "cpu")[0].config
     return AutoConfig.from_pretrained(shape)
 
@@ -132,7 +135,7 @@ def open_shape(
 
     ``as_installed`` leaves a CPU's linear layers to PyTorch, as a peer would find them.
     """
-    if shape in (BUNDLED, SMOLLM2) or list(Path(shape).glob("*.safetensors")):
+    if shape in REAL or list(Path(shape).glob("*.safetensors")):
         model, tokenizer = load_model(shape, device, dtype)
     else:
         torch.manual_seed(0)
