@@ -1,0 +1,22 @@
+"""The plan of a run on the GPU of this machine."""
+
+from __future__ import annotations
+
+from ponder.config.rl import RLConfig
+from ponder.plan.demand import demand_of
+from ponder.plan.devices import this_gpu
+from ponder.plan.plan import Plan, make_plan
+from ponder.plan.read import read_shape
+
+
+def plan_run(config: RLConfig, model: str) -> Plan | None:
+    """What ``config`` will take here; None where it runs on a CPU. Reads no weights.
+
+    ``model`` is where the weights will come from: ``config.model``, or a checkpoint.
+
+    Raises PonderError where it cannot fit, naming the setting that would mend it.
+    """
+    device = None if config.device == "cpu" else this_gpu()
+    if device is None:
+        return None
+    return make_plan(demand_of(config), read_shape(model), device)
