@@ -185,9 +185,9 @@ def test_a_prompt_without_completions_and_completions_of_one_token() -> None:
 
 
 def test_layout_by_hand() -> None:
-    # Prompts a b | c d e | f; completions: x y z after the second, w after the first, nothing after
-    # the first, u v after the first, s t after the second. Their last tokens are not fed, which
-    # leaves x y, s (after c d e, shared) and u (after a b, alone): rows c d e | x y | s | a b u | f.
+    # Prompts a b | c d e | f; completions: x y z after the second; w, nothing and u v after the
+    # first; s t after the second. Their last tokens are not fed, which leaves x y, s (after c d e,
+    # shared) and u (after a b, alone). Rows: c d e | x y | s | a b u | f.
     layout = PackedLayout.build(
         [[1, 2], [3, 4, 5], [14]], [[6, 7, 8], [9], [], [10, 11], [12, 13]], [1, 0, 0, 0, 1]
     )
