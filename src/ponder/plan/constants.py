@@ -14,8 +14,9 @@ RUNTIME_BYTES = 1.0 * GIB
 ``torch.cuda.max_memory_allocated``."""
 MARGIN = 0.03
 """Share of a GPU's memory left free, for fragmentation and what is not counted. Assumed."""
-NF4_BYTES = 0.5 + 4 / 64
-"""Of a weight in 4 bits: one float32 scale for 64 of them."""
+NF4_BYTES = 1 / 2 + 1 / 64 + 4 / (64 * 256)
+"""Of a weight in NF4 with double quantization (QLoRA 2305.14314, section 3): 4 bits, and of every
+64 weights a scale in 8 bits, of every 256 scales one in float32."""
 PREFILL_TOKENS = 8192
 """Prompt tokens in one forward pass of the engine. Assumed."""
 SAMPLING_BUFFERS = 3

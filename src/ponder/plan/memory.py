@@ -18,8 +18,6 @@ from ponder.plan.shape import ModelShape
 PAGE_TOKENS = 32
 """Tokens in one page of the engine's cache (``generate.pages``)."""
 FLOAT32 = 4
-ADAPTER_WIDTH = 4
-"""Bytes of an adapter's weight: PEFT keeps adapters in float32."""
 
 Parts = dict[str, float]
 """Bytes by the name of what they are for."""
@@ -41,7 +39,7 @@ def weights(shape: ModelShape, demand: Demand) -> Parts:
     parts = {"weights": _weight_bytes(shape, demand)}
     trained = trained_numbers(shape, demand)
     if demand.lora_rank:
-        parts["adapters"] = trained * ADAPTER_WIDTH
+        parts["adapters"] = trained * demand.width
     if not demand.offload:
         parts["optimizer"] = optimizer_bytes(shape, demand)
     if demand.keeps_reference and not demand.lora_rank:
@@ -59,10 +57,8 @@ def trained_numbers(shape: ModelShape, demand: Demand) -> int:
 
 def optimizer_bytes(shape: ModelShape, demand: Demand) -> float:
     """AdamW's two moments, and float32 masters where there are any (``train.optimizer``)."""
-    if demand.lora_rank:
-        return trained_numbers(shape, demand) * 2 * FLOAT32
     per_number = 3 * FLOAT32 if demand.has_masters else 2 * demand.width
-    return shape.num_parameters * per_number
+    return trained_numbers(shape, demand) * per_number
 
 
 def _weight_bytes(shape: ModelShape, demand: Demand) -> float:
@@ -71,6 +67,11 @@ def _weight_bytes(shape: ModelShape, demand: Demand) -> float:
     quantized = sum(matrix.numbers for matrix in shape.matrices if matrix.copies == 1)
     whole = (shape.num_parameters - quantized) * demand.width
     return whole + quantized * constants.NF4_BYTES
+
+
+def loading(shape: ModelShape, demand: Demand) -> Parts:
+    """What exists when the model has been read: weights are whole before they are quantized."""
+    return {"weights": shape.num_parameters * demand.width, "runtime": constants.RUNTIME_BYTES}
 
 
 # ---- the rollout phase --------------------------------------------------------------------------
@@ -139,10 +140,8 @@ def microbatch_peak(demand: Demand, microbatch_tokens: int) -> int:
 
 def gradient_bytes(shape: ModelShape, demand: Demand) -> float:
     """Gradient sums: float32 where the update is of float32 numbers, else as wide as weights."""
-    if demand.lora_rank:
-        return trained_numbers(shape, demand) * ADAPTER_WIDTH
     width = FLOAT32 if demand.has_masters else demand.width
-    return shape.num_parameters * width
+    return trained_numbers(shape, demand) * width
 
 
 def saved_bytes(shape: ModelShape, demand: Demand, recompute: str) -> float:

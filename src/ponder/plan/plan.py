@@ -100,7 +100,7 @@ def find_plan(demand: Demand, shape: ModelShape, device: Device) -> Plan | None:
     Among sizes within ``constants.GOOD_ENOUGH`` of the fastest update the smallest peak wins.
     """
     kv_bytes = _cache_bytes(demand, shape, device)
-    if kv_bytes is None or memory.host_bytes(shape, demand) > (device.host_memory or inf):
+    if kv_bytes is None or not can_begin(demand, shape, device):
         return None
     speed = Speed.of(device, demand)
     fitting: list[tuple[float, float, Sizes]] = []
@@ -129,6 +129,12 @@ def describe(demand: Demand, shape: ModelShape, device: Device, sizes: Sizes) ->
         times=step_times(shape, demand, sizes, speed) if speed else None,
         floor=step_times(shape, demand, sizes, speed.floor()) if speed else None,
     )
+
+
+def can_begin(demand: Demand, shape: ModelShape, device: Device) -> bool:
+    """Whether the model can be read at all, and the host hold what is offloaded to it."""
+    is_loaded = sum(memory.loading(shape, demand).values()) <= usable(device)
+    return is_loaded and memory.host_bytes(shape, demand) <= (device.host_memory or inf)
 
 
 def usable(device: Device) -> float:

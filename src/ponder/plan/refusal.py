@@ -32,13 +32,17 @@ def refusal(demand: Demand, shape: ModelShape, device: Device) -> PonderError:
 
 
 def shortage(demand: Demand, shape: ModelShape, device: Device) -> str:
-    """What the leanest sizes that the config allows would need, against what there is."""
+    """Wh sizes that the config allows would need, against what there is."""
     host = memory.host_bytes(shape, demand)
     if device.host_memory is not None and host > device.host_memory:
         there = device.host_memory / GIB
         return f"the offloaded optimizer needs {host / GIB:.0f} GiB of host memory of {there:.0f}"
     plan = _leanest(demand, shape, device)
-    phases = {"sampling": plan.rollout, "an update": plan.update}
+    phases = {
+        "loading": memory.loading(shape, demand),
+        "sampling": plan.rollout,
+        "an update": plan.update,
+    }
     phase, parts = max(phases.items(), key=lambda entry: sum(entry[1].values()))
     biggest = sorted(parts.items(), key=lambda entry: -entry[1])[:3]
     named = ", ".join(f"{name} {size / GIB:.1f}" for name, size in biggest)
@@ -68,11 +72,11 @@ def _knobs(demand: Demand, shape: ModelShape, device: Device) -> Iterator[Knob]:
         yield "engine.memory_gib", demand.kv_gib, setting, changed
     offloaded = replace(demand, offload=True, has_masters=True)
     can_offload = demand.has_masters or demand.width == 4  # the config forbids the other case
-    if can_offload and not demand.offload and not demand.lora_rank:
+    if can_offload and not demand.offload:
         yield "optimizer.offload", False, "optimizer.offload=true", offloaded
     yield from _shorter(demand, lambda d: find_plan(d, shape, device) is not None)
     if not demand.lora_rank:
-        adapted = replace(demand, lora_rank=RANK, offload=False)
+        adapted = replace(demand, lora_rank=RANK)
         quantized = replace(adapted, is_quantized=True)
         yield "lora.rank", 0, f"lora.rank={RANK}", adapted
         yield "lora.rank", 0, f"lora.rank={RANK} with lora.quantize=nf4", quantized
@@ -123,8 +127,12 @@ def _limited(demand: Demand, limit: int) -> Demand:
 
 
 def _needs(plan: Plan) -> str:
+    sizes = plan.sizes
+    again = ", layers recomputed" if sizes.recompute == "layers" else ""
+    there = (
+        f"peak {plan.peak / GIB:.1f} GiB, microbatches of {sizes.microbatch_tokens:,} tokens{again}"
+    )
     host = memory.host_bytes(plan.shape, plan.demand)
-    there = f"peak {plan.peak / GIB:.1f} GiB"
     return f"{there}, and {host / GIB:.0f} GiB of the host's memory" if host else there
 
 
