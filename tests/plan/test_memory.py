@@ -88,3 +88,13 @@ def test_the_cache_lives_in_the_rollout_and_gradients_in_the_update() -> None:
     assert "keys and values" not in update
     assert "gradients" in update
     assert "gradients" not in rollout
+
+
+def test_logits_exist_for_a_chunk() -> None:
+    model, asked = shape("Qwen2.5-1.5B"), demand()
+    head = memory.head_bytes(model, asked, 4096, 1024)
+    hidden = 4096 * 1536 * (4 + 2)
+    assert head == 1024 * 151936 * (4 + 2) + hidden + 151936 * 1536 * 2
+    frozen = memory.head_bytes(model, demand(lora={"rank": 8}), 4096, 1024)
+    assert head - frozen == 151936 * 1536 * 2
+    assert memory.head_bytes(model, asked, 100, 1024) < head / 2

@@ -50,5 +50,8 @@ ATTENTION = 0.4
 """Scores of causal attention, forward and backward. Assumed (flash kernels reach 0.4 to 0.6)."""
 BYTES = 0.8
 """Passes over parameters: the optimizer, gradient sums. Assumed."""
+LOGIT_WIDTHS = 4 + 4 + 4 + 4 + 3 * 2
+"""Bytes moved per logit of an update: written and read in the forward pass (float32), again in the
+backward pass, and its gradient written and read twice (bfloat16). Counted in ``algo.logprobs``."""
 HOST_BANDWIDTH = 40e9
 """Bytes/s of AdamW on the host's cores. Assumed."""

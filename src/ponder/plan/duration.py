@@ -34,8 +34,8 @@ class Speed:
     train: float = constants.TRAIN_COMPILED
     attention: float = constants.ATTENTION
     passes: float = constants.BYTES
-    splitting: float = 1.0
-    """Whether microbatches and chunks cost passes over gradients (the floor has one of each)."""
+    traffic: float = 1.0
+    """Whether logits and gradient sums cost passes over memory (at the floor they are free)."""
 
     @classmethod
     def of(cls, device: Device, demand: Demand) -> Speed | None:
@@ -150,20 +150,30 @@ def train_seconds(shape: ModelShape, demand: Demand, sizes: Sizes, speed: Speed)
     products += completions * shape.head_flops * (passes + head_again)
     scores = 3.5 * _scores_of_step(shape, demand)  # backward: five products for the forward's two
     seconds = (products / speed.train + scores / speed.attention) / speed.flops
-    return seconds + _passes_over_gradients(shape, demand, sizes, speed)
+    moved = _logits_moved(shape, demand, sizes) + _gradients_moved(shape, demand, sizes)
+    return seconds + speed.traffic * moved / speed.bandwidth / speed.passes
 
 
-def _passes_over_gradients(shape: ModelShape, demand: Demand, sizes: Sizes, speed: Speed) -> float:
-    """Every microbatch adds to all gradients, every chunk to the head's."""
-    if demand.lora_rank:
-        return 0.0
-    per_update = max(1.0, demand.update_tokens / max(sizes.microbatch_tokens, demand.longest))
-    microbatches = demand.minibatches * per_update
-    chunks = max(microbatches, demand.num_rollouts * demand.mean_tokens / sizes.chunk_tokens)
-    added = shape.num_parameters * (2 * demand.width + 2 * FLOAT32)
-    head = shape.head_numbers * 2 * FLOAT32
-    moved = microbatches * added + chunks * head
-    return speed.splitting * moved / speed.bandwidth / speed.passes
+def _num_microbatches(demand: Demand, sizes: Sizes) -> float:
+    """Of a step."""
+    per_update = demand.update_tokens / max(sizes.microbatch_tokens, demand.longest)
+    return demand.minibatches * max(1.0, per_update)
+
+
+def _gradients_moved(shape: ModelShape, demand: Demand, sizes: Sizes) -> float:
+    """Bytes: every microbatch adds its gradients to the sums, which are read and written."""
+    numbers = memory.trained_numbers(shape, demand)
+    return _num_microbatches(demand, sizes) * numbers * (2 * demand.width + 2 * FLOAT32)
+
+
+def _logits_moved(shape: ModelShape, demand: Demand, sizes: Sizes) -> float:
+    """Bytes: the logits themselves, and for every chunk the head, hidden states and their sums."""
+    completions = demand.num_rollouts * demand.mean_tokens
+    microbatches = _num_microbatches(demand, sizes)
+    chunks = max(microbatches, completions / sizes.chunk_tokens)
+    hidden = completions / microbatches * shape.hidden * (2 * FLOAT32 + demand.width)
+    logits = completions * shape.vocabulary * constants.LOGIT_WIDTHS
+    return logits + chunks * (shape.head_numbers * demand.width + hidden)
 
 
 def optimizer_seconds(shape: ModelShape, demand: Demand, speed: Speed) -> float:

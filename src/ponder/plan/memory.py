@@ -123,7 +123,7 @@ def _pages(num_tokens: int) -> int:
 def update(shape: ModelShape, demand: Demand, sizes: Sizes) -> Parts:
     """All that exists at the worst moment of a forward and backward pass."""
     tokens = microbatch_peak(demand, sizes.microbatch_tokens)
-    head = head_bytes(shape, demand, sizes.chunk_tokens)
+    head = head_bytes(shape, demand, tokens, sizes.chunk_tokens)
     layer = tokens * layer_peak_bytes(shape, demand, sizes.recompute)
     parts = weights(shape, demand)
     parts["gradients"] = gradient_bytes(shape, demand)
@@ -179,12 +179,14 @@ def layer_peak_bytes(shape: ModelShape, demand: Demand, recompute: str) -> float
     return gradients + (layer_bytes(shape, demand) if recompute == "layers" else 0.0)
 
 
-def head_bytes(shape: ModelShape, demand: Demand, chunk_tokens: int) -> float:
-    """The head's backward pass: a chunk's logits twice, its own gradient in float32 and cast."""
-    logits = chunk_tokens * shape.vocabulary * (2 * FLOAT32 + demand.width)
-    if demand.lora_rank:
-        return logits
-    return logits + shape.head_numbers * (FLOAT32 + demand.width)
+def head_bytes(shape: ModelShape, demand: Demand, tokens: int, chunk_tokens: int) -> float:
+    """The head's backward pass (``algo.logprobs``): a chunk's logits and their gradient, the sums
+    for hidden states in float32, and the head's own gradient unless it is frozen."""
+    chunk = min(tokens, chunk_tokens)
+    logits = chunk * shape.vocabulary * (FLOAT32 + demand.width)
+    hidden = tokens * shape.hidden * (FLOAT32 + demand.width)
+    weight = 0 if demand.lora_rank else shape.head_numbers * demand.width
+    return logits + hidden + weight
 
 
 def host_bytes(shape: ModelShape, demand: Demand) -> float:
