@@ -1,0 +1,67 @@
+"""The wordings of the countdown corpus, in English and in Chinese.
+
+As in ``phrases``: only banks of checking (``check``, ``differs``, ``again``, ``cosmetic``) hold
+words of the paper's reflective list. ``{e}`` is an expression, ``{v}`` its value, ``{t}`` the
+target.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class SearchPhrases:
+    """Wordings of one language."""
+
+    guess: tuple[str, ...]
+    begin: tuple[str, ...]
+    conclude: tuple[str, ...]
+    check: tuple[str, ...]
+    matches: tuple[str, ...]
+    differs: tuple[str, ...]
+    again: tuple[str, ...]
+    settle: tuple[str, ...]
+    cosmetic: tuple[str, ...]
+    final: tuple[str, ...]
+
+
+ENGLISH_SEARCH = SearchPhrases(
+    guess=("{e}.", "{e}.", "I think {e}.", "I would say {e}.", "It could be {e}.", "Maybe {e}."),
+    begin=("", "", "", "First, ", "I try ", "Let me see: ", "Start: "),
+    conclude=(". So {e}.", ", so {e}.", ". That is {e}.", ". I take {e}."),
+    check=(
+        " Wait, let me check: ",
+        " Let me check: ",
+        " Let me verify: ",
+        " But let me verify: ",
+        " Check: ",
+        " Wait: ",
+    ),
+    matches=(". That is {t}, so {e}.", ". It matches: {e}.", ". Good, {e}.", ". Yes, {t}: {e}."),
+    differs=(
+        ", wrong.",
+        ", but not {t}.",
+        ". Wait, that is not {t}.",
+        ". That is a mistake.",
+        ", wrong, not {t}.",
+        ", an error.",
+    ),
+    again=(" ", " ", " ", " Retry: ", " Now ", " Try "),
+    settle=(" I take {e}.", " So {e}.", " I leave it at {e}."),
+    cosmetic=(" Let me check. Yes.", " Wait, is it? Yes, it is {t}.", " I check it: good."),
+    final=("The answer is {e}.", "So {e}.", "Answer: {e}", "\\boxed{{{e}}}", "{e}"),
+)
+
+CHINESE_SEARCH = SearchPhrases(
+    guess=("{e}。", "{e}。", "我想是{e}。", "可能是{e}。"),
+    begin=("", "", "", "首先，", "试试", "我来看："),
+    conclude=("。所以{e}。", "，所以{e}。", "。就是{e}。"),
+    check=("等等，我检查一下：", "我来验证：", "但是我要检查：", "检查："),
+    matches=("。正好是{t}，所以{e}。", "。对了：{e}。", "。没问题，{e}。"),
+    differs=("，错误。", "，不是{t}。", "。等等，不是{t}。", "，不对。"),
+    again=("", "", "再试：", "换一个："),
+    settle=("就用{e}。", "所以{e}。"),
+    cosmetic=("检查一下，对。", "等等，对的，是{t}。"),
+    final=("答案是{e}。", "所以{e}。", "答：{e}", "\\boxed{{{e}}}"),
+)
