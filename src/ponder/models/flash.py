@@ -31,7 +31,7 @@ def flash_takes(query: Tensor, value: Tensor) -> bool:
 
 def flash_attention(query: Tensor, key: Tensor, value: Tensor, cuts: Cuts, scale: float) -> Tensor:
     """As ``packed_attention``: [N, heads, D] over [N, kv_heads, D] -> [N, heads, D]."""
-    out, _ = packed_flash(query, key, value, *cuts, scale)
+    out: Tensor = packed_flash(query, key, value, *cuts, scale)[0]
     return out
 
 

@@ -124,7 +124,7 @@ class PackedLayout:
             width=width,
             longest=int((prompt_lengths[owner] + lengths).max()) if len(owner) else 0,
             segments=segments,
-            cuts=Cuts(*(at[name].int() for name in ("own", "keys", "queries")), longests),
+            cuts=Cuts(at["own"].int(), at["keys"].int(), at["queries"].int(), longests),
             scores_per_bucket=scores_per_bucket,
         )
 
@@ -214,5 +214,6 @@ def _on_device(device: torch.device | str, **parts: Tensor) -> dict[str, Tensor]
     together = torch.cat(list(parts.values()))
     if torch.device(device).type == "cuda":
         together = together.pin_memory()
-    moved = together.to(device, non_blocking=True).split([len(part) for part in parts.values()])
-    return dict(zip(parts, moved, strict=True))
+    moved = together.to(device, non_blocking=True)
+    pieces = torch.split_with_sizes(moved, [len(part) for part in parts.values()])
+    return dict(zip(parts, pieces, strict=True))
