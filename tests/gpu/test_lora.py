@@ -10,6 +10,7 @@ from transformers import AutoModelForCausalLM
 
 from ponder.config.rl import RLConfig
 from ponder.generate.local import LocalGenerator
+from ponder.models import lora as adapters
 from ponder.models.load import save_model
 from ponder.models.tiny import make_tiny_model
 from ponder.train.batch import make_batch
@@ -17,8 +18,6 @@ from ponder.train.policy import Policy
 from ponder.types import Completion, Group, Judgement, Problem, Prompt, Rollout, Sampling, Verdict
 
 pytest.importorskip("peft")
-
-from ponder.models import lora as adapters  # noqa: E402
 
 pytestmark = [
     pytest.mark.gpu,

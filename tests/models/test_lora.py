@@ -13,6 +13,7 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 from ponder.config.rl import LoraConfig, RLConfig
 from ponder.errors import PonderError
 from ponder.generate.local import LocalGenerator
+from ponder.models import lora as adapters
 from ponder.models.layers import decoder_layers
 from ponder.models.load import load_model, save_model
 from ponder.models.packed import check_trainable
@@ -22,8 +23,6 @@ from ponder.train.policy import Policy
 from ponder.types import Completion, Group, Judgement, Problem, Prompt, Rollout, Sampling, Verdict
 
 peft = pytest.importorskip("peft")
-
-from ponder.models import lora as adapters  # noqa: E402
 
 LORA = LoraConfig(rank=4, alpha=8.0)
 IDS = torch.tensor([[5, 77, 131, 9, 200, 31, 64]])
