@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
 from typing import Any
 from weakref import WeakSet
 
 import torch
+from torch import nn
 from transformers import PreTrainedModel
 
 from ponder.models.run_layers import Runner, plain, recomputed
@@ -42,6 +42,13 @@ def compiled_runner(recompute: bool) -> Runner:
 
 
 @cache
-def _compile(run: Callable[..., Any], backend: str) -> Runner:
+def _compile(run: Runner, backend: str) -> Runner:
     """Layers are arguments, so that the code compiled for one serves those shaped like it."""
-    return torch.compile(run, dynamic=True, backend=backend)
+    compiled = torch.compile(run, dynamic=True, backend=backend)
+
+    def call(layer: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        # The epsilon of a norm never changes: let it be a constant, no tensor on the host.
+        with torch._dynamo.config.patch(specialize_float=True):
+            return compiled(layer, *args, **kwargs)
+
+    return call

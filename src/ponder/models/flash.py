@@ -108,10 +108,11 @@ def _halves(
 
 def _merge(out: Tensor, lse: Tensor, other: Tensor, other_lse: Tensor) -> None:
     """Make ``out`` [n, heads, D] and ``lse`` [heads, n] those of both sets of keys together."""
-    total = torch.logaddexp(lse, other_lse)
-    share = (other_lse - total).exp_().t()[..., None]
-    out.copy_(torch.lerp(out.to(lse.dtype), other.to(lse.dtype), share))
-    lse.copy_(total)
+    if out.is_cuda:
+        from ponder.models.merge_kernel import merge
+    else:
+        from ponder.models.merge import merge
+    merge(out, lse, other, other_lse)
 
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:

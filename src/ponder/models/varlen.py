@@ -12,10 +12,14 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 CUDNN_FROM = 4096
 """Tokens from which a microbatch that is a single sequence goes to cuDNN's attention, which is
-faster than FlashAttention-2 on an H100 but makes a plan for every new length. 0 switches it off."""
+faster than FlashAttention-2 on an H100. 0 switches it off."""
+
+CUDNN_ROUND = 1024
+"""Lengths are rounded up to this for cuDNN, which makes a plan for every new one."""
 
 
 class Bounds(NamedTuple):
@@ -104,11 +108,12 @@ def _is_one_long_sequence(query: Tensor, bounds: Bounds) -> bool:
 
 def _cudnn(query: Tensor, key: Tensor, value: Tensor, scale: float) -> tuple[Tensor, Tensor]:
     q, k, v = (_as_batch(t) for t in (query, key, value))
-    num = len(query)
+    num, padded = len(query), q.shape[2]
     out, lse, *_ = torch.ops.aten._cudnn_attention_forward(
-        q, k, v, None, None, None, num, num, True, 0.0, True, False, scale=scale
+        q, k, v, None, None, None, padded, padded, True, 0.0, True, False, scale=scale
     )
-    return out[0].transpose(0, 1).contiguous(), lse.reshape(query.shape[1], num)
+    lse = lse.reshape(query.shape[1], padded)[:, :num]
+    return out[0, :, :num].transpose(0, 1).contiguous(), lse.contiguous()
 
 
 def _cudnn_backward(
@@ -120,19 +125,37 @@ def _cudnn_backward(
     lse: Tensor,
     scale: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
+    # Padding comes after everything in causal order, and has a gradient of 0.
     q, k, v, o, g = (_as_batch(t) for t in (query, key, value, out, grad))
-    num = len(query)
+    num, padded = len(query), q.shape[2]
+    lse = functional.pad(lse, (0, padded - num))[None]
     unused = torch.zeros((), dtype=torch.long, device=query.device)  # of dropout, which is off
-    grads = torch.ops.aten._cudnn_attention_backward(
-        g, q, k, v, o, lse[None], unused, unused, None, None, None, num, num, 0.0, True, scale=scale
+    dq, dk, dv = torch.ops.aten._cudnn_attention_backward(
+        g,
+        q,
+        k,
+        v,
+        o,
+        lse,
+        unused,
+        unused,
+        None,
+        None,
+        None,
+        padded,
+        padded,
+        0.0,
+        True,
+        scale=scale,
     )
-    dq, dk, dv = (t[0].transpose(0, 1) for t in grads)
+    dq, dk, dv = (t[0, :, :num].transpose(0, 1) for t in (dq, dk, dv))
     return dq, dk, dv
 
 
 def _as_batch(flat: Tensor) -> Tensor:
-    """[N, heads, D] -> [1, heads, N, D]."""
-    return flat.transpose(0, 1)[None]
+    """[N, heads, D] -> [1, heads, N rounded up, D]."""
+    missing = -len(flat) % CUDNN_ROUND
+    return functional.pad(flat, (0, 0, 0, 0, 0, missing)).transpose(0, 1)[None]
 
 
 def _plain(
