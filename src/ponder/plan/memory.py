@@ -164,13 +164,14 @@ def layer_bytes(shape: ModelShape, demand: Demand) -> float:
     """
     attention, width = shape.attention, demand.width
     scores = attention.query_numbers + attention.trained_numbers + attention.output_numbers
-    normed = attention.query_numbers + attention.trained_numbers if attention.has_qk_norm else 0
+    normed = (attention.heads + attention.kv_heads) * attention.key_dim * attention.has_qk_norm
     total = scores * width + FLOAT32 * attention.heads
     if demand.is_compiled:
         mlp = shape.wide_numbers + shape.product_numbers
         return total + (4 * shape.hidden + normed + mlp) * width
     mlp = shape.wide_numbers + 2 * shape.product_numbers
-    return total + (2 * shape.hidden + normed) * (FLOAT32 + 2 * width) + mlp * width
+    norms = 2 * shape.hidden * (FLOAT32 + 2 * width) + normed * (FLOAT32 + width)
+    return total + norms + mlp * width
 
 
 def layer_peak_bytes(shape: ModelShape, demand: Demand, recompute: str) -> float:
