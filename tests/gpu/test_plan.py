@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import AutoConfig
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from ponder.config.rl import RLConfig
 from ponder.errors import PonderError
@@ -53,8 +53,6 @@ def test_peaks_are_as_predicted() -> None:
         "qwen2", hidden_size=1024, intermediate_size=4096, num_hidden_layers=8,
         num_attention_heads=16, num_key_value_heads=4, vocab_size=32_000, tie_word_embeddings=True,
     )  # fmt: skip
-    from transformers import AutoModelForCausalLM
-
     torch.cuda.empty_cache()
     before = torch.cuda.memory_allocated()
     with torch.device("cuda"):
