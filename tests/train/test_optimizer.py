@@ -78,7 +78,7 @@ def test_masters_of_float32_weights_are_the_plain_update(
     monkeypatch: pytest.MonkeyPatch, chunk: int
 ) -> None:
     """Offloaded float32: flat, in chunks, and yet every weight and the decay as without."""
-    monkeypatch.setattr(masters, "CHUNK", chunk)
+    monkeypatch.setattr(masters, "CHUNK", chunk)  # 1000: more chunks than may be under way
     plain, flat = model_of(), model_of()
     one, two = make_optimizer(plain, CONFIG), make_optimizer(flat, OFFLOAD)
     for seed in range(4):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import weakref
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +22,10 @@ from ponder.errors import PonderError
 
 CHUNK = 2**26
 """Numbers per launch: the fused kernel counts in 32 bits, and on the host one chunk is updated
-while the next arrives and the last one leaves."""
+while the next ones arrive and the last one leaves."""
+
+AHEAD = 4
+"""Chunks of gradients that are on the host, or on their way, at a time."""
 
 
 class MasterAdamW:
@@ -43,10 +47,12 @@ class MasterAdamW:
         ]
         device = self.parameters[0].device
         self._lane = Lane(device) if config.offload else None
-        self.masters = self._new()
-        self.exp_avg = self._new().zero_()
-        self.exp_avg_sq = self._new().zero_()
-        self._arrived = self._new() if config.offload else None
+        self._pins = config.offload and device.type == "cuda"
+        self._home = torch.device("cpu") if config.offload else device
+        self.masters = self._new(self.gradients.size, self._pins)
+        self.exp_avg = self._new(self.gradients.size).zero_()
+        self.exp_avg_sq = self._new(self.gradients.size).zero_()
+        self._slots: list[Tensor] = []
         self.num_steps = 0
         values: list[Tensor] = [p.detach() for p in self.parameters]
         torch._foreach_copy_(flat_views(self.masters, self.parameters), values)
@@ -63,12 +69,12 @@ class MasterAdamW:
     @torch.no_grad()
     def step(self, rate: float) -> None:
         gradients = self.gradients.flat
-        weights = self.masters if self._lane is None else gradients
+        weights = self.masters if self._lane is None else gradients  # which brought them back
         if self._lane is None:
             for chunk in self._chunks:
-                self._update(chunk, gradients, rate)
+                self._update(chunk, gradients[chunk.part], rate)
         else:
-            self._update_on_host(self._lane, gradients, rate)
+            self._update_on_host(self._lane, rate)
         self.num_steps += 1
         torch._foreach_copy_(
             [p.detach() for p in self.parameters], flat_views(weights, self.parameters)
@@ -93,21 +99,15 @@ class MasterAdamW:
             getattr(self, name).copy_(state[name])
         self.num_steps = state["num_steps"]
 
-    def _new(self) -> Tensor:
-        """An empty flat tensor where the update is computed (page-locked on a GPU's host)."""
-        device = self.parameters[0].device
-        return torch.empty(
-            self.gradients.size,
-            dtype=torch.float32,
-            device="cpu" if self._lane else device,
-            pin_memory=self._lane is not None and device.type == "cuda",
-        )
+    def _new(self, size: int, pinned: bool = False) -> Tensor:
+        """An empty flat tensor where the update is computed."""
+        return torch.empty(size, dtype=torch.float32, device=self._home, pin_memory=pinned)
 
-    def _update(self, chunk: Chunk, gradients: Tensor, rate: float) -> None:
+    def _update(self, chunk: Chunk, gradient: Tensor, rate: float) -> None:
         part = chunk.part
         adamw(
             [self.masters[part]],
-            [gradients[part]],
+            [gradient],
             [self.exp_avg[part]],
             [self.exp_avg_sq[part]],
             [],
@@ -122,17 +122,33 @@ class MasterAdamW:
             maximize=False,
         )
 
-    def _update_on_host(self, lane: Lane, carrier: Tensor, rate: float) -> None:
-        """``carrier`` brings the gradients and takes the new weights back, chunk by chunk."""
-        assert self._arrived is not None
+    def _update_on_host(self, lane: Lane, rate: float) -> None:
+        """The flat gradients are replaced by the new weights, chunk by chunk."""
+        carrier, chunks = self.gradients.flat, self._chunks
+        room = [self._slot(i) for i in range(min(AHEAD, len(chunks)))]
+
+        def bring(index: int) -> tuple[Tensor, torch.cuda.Event | None]:
+            source = carrier[chunks[index].part]
+            target = room[index % AHEAD][: len(source)]
+            return target, lane.copy(target, source)
+
         lane.open()
-        events = [lane.copy(self._arrived[c.part], carrier[c.part]) for c in self._chunks]
-        for chunk, event in zip(self._chunks, events, strict=True):
-            if event is not None:
-                event.synchronize()
-            self._update(chunk, self._arrived, rate)
+        coming = deque(bring(index) for index in range(len(room)))
+        for index, chunk in enumerate(chunks):
+            gradient, arrived = coming.popleft()
+            if arrived is not None:
+                arrived.synchronize()
+            self._update(chunk, gradient, rate)
             lane.copy(carrier[chunk.part], self.masters[chunk.part])
+            if index + AHEAD < len(chunks):
+                coming.append(bring(index + AHEAD))
         lane.close()
+
+    def _slot(self, index: int) -> Tensor:
+        """Room for a chunk that arrives; the memory is kept from update to update."""
+        if index == len(self._slots):
+            self._slots.append(self._new(min(CHUNK, self.gradients.size), self._pins))
+        return self._slots[index]
 
 
 class MainGradients:

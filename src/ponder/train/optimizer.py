@@ -6,7 +6,7 @@ Bytes per parameter on the GPU, weights included:
 |---|---|---|---|
 | float32 | ``PlainAdamW`` | 4 + 4 (gradient) + 8 (moments) | |
 | bfloat16 | ``MasterAdamW`` | 2 + 4 (master) + 4 (gradient) + 8 (moments) | |
-| bfloat16 | ``MasterAdamW``, ``offload`` | 2 + 4 (gradient) | 4 + 4 + 8 |
+| bfloat16 | ``MasterAdamW``, ``offload`` | 2 + 4 (gradient) | 4 + 8, and 1 GiB |
 | bfloat16 | ``PlainAdamW`` (``master_weights = false``) | 2 + 2 + 4 (bfloat16 moments) | |
 
 Gradients exist from the first backward pass of an update to its end, not during a rollout.
