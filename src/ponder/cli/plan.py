@@ -171,6 +171,8 @@ def _gib(size: float | None) -> Text:
 
 
 def _seconds(seconds: float) -> Text:
+    if seconds >= 1000:
+        return Text(f"{seconds:,.0f}")
     return Text(f"{seconds:.3f}" if seconds < 1 else f"{seconds:.2f}")
 
 
