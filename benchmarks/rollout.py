@@ -111,6 +111,8 @@ def parse_options(arguments: list[str]) -> argparse.Namespace:
     for name in ("prompts", "group-size", "prompt-tokens", "new-tokens", "slots"):
         add(f"--{name}", type=int, help="instead of the workload's own")
     add("--vllm-process", nargs="*", default=["in", "own"], choices=["in", "own"], help="modes")
+    both = ["with", "without"]
+    add("--vllm-logprobs", nargs="*", default=both, choices=both, help="modes, times those")
     add("--vllm-memory", type=float, default=0.75, help="its gpu_memory_utilization")
     add("--transformers-tokens", type=int, default=256, help="most new tokens of generate")
     add("--folder", help="where the peers' checkpoint is kept for a while")
@@ -166,7 +168,7 @@ def peer_sides(options: argparse.Namespace, job: Job, workloads: list[Workload])
         for slots in sorted({workload.slots for workload in workloads}, reverse=True):
             some = [asdict(workload) for workload in workloads if workload.slots == slots]
             more = {"side": "vllm", "workloads": some, "in_process": process == "in"}
-            more["memory_share"] = options.vllm_memory
+            more |= {"memory_share": options.vllm_memory, "logprobs": options.vllm_logprobs}
             sides.append(Side(f"vllm, {process} process, {slots} slots", job | more, own))
     if "transformers" in options.vs:
         some = [asdict(workload) for workload in workloads if not workload.sigma]

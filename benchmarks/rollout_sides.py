@@ -160,7 +160,7 @@ def run_vllm(job: Job) -> Row:
     rows: list[Row] = []
     for workload in workloads:
         few = [{"prompt_token_ids": ids} for ids in workload.prompt_ids(-1, job["vocabulary"])[:8]]
-        for logprobs in (0, None):
+        for logprobs in [{"with": 0, "without": None}[which] for which in job["logprobs"]]:
             row, outputs, seed = repeated(
                 vllm_run(engine, workload, job["vocabulary"], logprobs),
                 workload,
@@ -237,7 +237,7 @@ def run_transformers(job: Job) -> Row:
             cache: transformers_run(model, short, job["vocabulary"], cache)
             for cache in ("dynamic", "static")
         }
-        for run in runs.values():
+        for run in runs.values() if job["device"] == "cuda" else ():
             run(0)  # the static cache is compiled for its length
         trials = {
             cache: timed(lambda run=run: run(0), job["device"])[1] for cache, run in runs.items()

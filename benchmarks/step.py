@@ -116,6 +116,7 @@ def run_sides(options: argparse.Namespace, job: Job, result: dict[str, Any]) -> 
             raise SystemExit("\n".join([saved["error"], *saved["log"]]))
         environment = peer_environment(options.peer_path)
         environment |= {"VLLM_USE_FLASHINFER_SAMPLER": "0", "WANDB_MODE": "offline"}
+        environment |= {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
         for mode in options.trl_mode:
             more = {"side": "trl", "mode": mode, "memory_share": options.vllm_memory}
             sides.append(Side(f"trl, {mode}", job | more, environment))

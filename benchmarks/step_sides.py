@@ -45,7 +45,8 @@ def run_ponder(job: Job) -> Row:
         for name, value in (parts | {"step": seconds}).items():
             phases[name].append(value)
     row = step_row(phases["step"], workload, model.config, job)
-    row |= {"who": "ponder", "mode": "full fine-tune", "first_seconds": round(first, 2)}
+    mode = f"lora, rank {config.lora.rank}" if config.lora.rank else "full fine-tune"
+    row |= {"who": "ponder", "mode": mode, "first_seconds": round(first, 2)}
     row |= {f"{name}_seconds": statistics.median(values) for name, values in phases.items()}
     row["handover_ms"] = statistics.median(phases["handover"]) * 1e3
     row["check_ms"] = statistics.median(phases["check"]) * 1e3
