@@ -19,6 +19,7 @@ from ponder.config.rl import (
 from ponder.errors import GuardError, PonderError
 from ponder.models.tiny import make_tiny_model
 from ponder.train.batch import make_batch
+from ponder.train.masters import MasterAdamW
 from ponder.train.optimizer import PlainAdamW
 from ponder.train.policy import Policy
 from ponder.train.reference import FrozenCopy
@@ -85,6 +86,38 @@ def test_loss_and_gradient_do_not_depend_on_the_split(
         assert split[key] == pytest.approx(value, rel=1e-4, abs=1e-6), key
     assert torch.allclose(one.gradients, many.gradients, rtol=1e-3, atol=1e-6)
     assert one.gradients.abs().max() > 1e-4
+
+
+class MainGradients(Policy):
+    """Keeps the float32 gradients of its last update, which frees them."""
+
+    gradients = torch.empty(0)
+
+    def _step(self, loss: float) -> dict[str, float]:
+        assert isinstance(self.optimizer, MasterAdamW)
+        self.gradients = self.optimizer.gradients.flat.clone()
+        return super()._step(loss)
+
+
+def test_bfloat16_gradients_do_not_depend_on_the_split(make_group: Any) -> None:
+    """In whole and in 24 parts: the sum adds no error to that of bfloat16's own passes."""
+    groups = [make_group(f"g{i}", [1, 0, 0.5], [4, 8, 6], prompt_tokens=5) for i in range(8)]
+
+    def gradient(dtype: torch.dtype, microbatch_tokens: int) -> torch.Tensor:
+        batch = {"microbatch_tokens": microbatch_tokens, "prompts_per_step": 8}
+        settings = config({"loss": "dapo"}, **batch)
+        optimizer = settings.optimizer.model_copy(update={"offload": True})  # masters in float32
+        settings = settings.model_copy(update={"optimizer": optimizer})
+        policy = MainGradients(make_tiny_model(3)[0].to(dtype), settings)
+        policy.update(make_batch(groups, settings, 0).minibatches[0])
+        return policy.gradients
+
+    exact, whole = gradient(torch.float32, 10_000), gradient(torch.bfloat16, 10_000)
+    split = gradient(torch.bfloat16, 1)
+    own = float((whole - exact).norm() / exact.norm())
+    assert 1e-3 < own < 0.1
+    assert float((split - exact).norm() / exact.norm()) < 1.5 * own
+    assert float((split - whole).norm() / exact.norm()) < 1.5 * own
 
 
 def test_equal_rewards_are_skipped_and_change_nothing(groups: list[Group], make_group: Any) -> None:
