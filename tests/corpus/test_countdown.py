@@ -11,6 +11,7 @@ import pytest
 
 from ponder.config.pretrain import CountdownConfig
 from ponder.corpus.countdown import Chain, draw_countdown, random_chain, wrong_chain
+from ponder.errors import PonderError
 
 CONFIG = CountdownConfig()
 
@@ -101,3 +102,8 @@ def test_a_wrong_chain_misses_and_care_brings_it_nearer() -> None:
         return misses[len(misses) // 2]
 
     assert miss(8) < miss(1) / 2
+
+
+def test_bounds_that_leave_no_problem_are_refused() -> None:
+    with pytest.raises(PonderError, match=r"corpus\.countdown\.max_target"):
+        CountdownConfig(min_target=50, max_target=20)

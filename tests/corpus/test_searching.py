@@ -90,6 +90,13 @@ def test_questions_are_asked_as_reasoning_gym_asks_them() -> None:
         assert shape in written
 
 
+def test_a_patient_writer_comes_to_an_end_where_there_are_few_chains() -> None:
+    shares = SearchShares(search=1, patient=1, patient_right_rate=0, patient_goes_on=1, tables=0)
+    config = CountdownConfig(min_numbers=2, max_numbers=2, max_value=2, min_target=1, max_target=4)
+    writer = SearchWriter(config=config, shares=shares)
+    assert all(writer.document(index).text for index in range(300))
+
+
 def test_settings_of_the_config_are_kept() -> None:
     config = CountdownConfig(min_numbers=3, max_numbers=3, max_value=9, max_target=20)
     writer = SearchWriter(config=config, shares=SearchShares(tables=0, arithmetic=0))

@@ -10,9 +10,10 @@ from safetensors import safe_open
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from ponder.config.pretrain import ArchitectureConfig, CorpusConfig, PretrainConfig
+from ponder.models.tiny import make_tiny_model
 from ponder.runlog.folder import RunFolder
 from ponder.runlog.metrics import read_metrics
-from ponder.train.pretrain import pretrain, rate_of
+from ponder.train.pretrain import Clock, next_token_loss, pretrain, rate_of
 
 CONFIG = PretrainConfig(
     corpus=CorpusConfig(num_documents=400, workers=1),
@@ -81,3 +82,18 @@ def test_learning_rate_warms_up_and_falls_to_a_tenth() -> None:
     assert rate_of(4, config) == 1.0
     assert rate_of(55, config) == 0.55
     assert abs(rate_of(104, config) - 0.1) < 1e-3
+
+
+def test_the_loss_is_that_of_transformers() -> None:
+    model, _ = make_tiny_model(0)
+    batch = torch.randint(0, 256, (3, 33), generator=torch.Generator().manual_seed(1))
+    expected = model(input_ids=batch, labels=batch, use_cache=False).loss
+    torch.testing.assert_close(next_token_loss(model, batch), expected)
+
+
+def test_speed_is_of_all_steps_since_the_last_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = iter((100.0, 102.0, 103.0))
+    monkeypatch.setattr("ponder.train.pretrain.time.perf_counter", lambda: next(now))
+    clock = Clock(40, batch_tokens=10)
+    assert clock.read(43)["speed/update_tokens_per_second"] == 20.0
+    assert clock.read(44)["speed/update_tokens_per_second"] == 10.0

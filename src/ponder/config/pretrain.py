@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ponder.config.base import Config
+from ponder.errors import PonderError
 
 
 class CountdownConfig(Config):
@@ -27,6 +28,14 @@ class CountdownConfig(Config):
     """Numbers of the held-out problems: no document asks one of these."""
     heldout_problems: int = Field(default=512, ge=0)
     """How many of the held-out problems no document asks, in any order of their numbers."""
+
+    @model_validator(mode="after")
+    def _bounds_are_in_order(self) -> CountdownConfig:
+        for low, high in (("min_numbers", "max_numbers"), ("min_target", "max_target")):
+            if getattr(self, low) > (most := getattr(self, high)):
+                fix = f"must be at least {low} ({getattr(self, low)})"
+                raise PonderError(f"corpus.countdown.{high}", most, fix)
+        return self
 
 
 class CorpusConfig(Config):

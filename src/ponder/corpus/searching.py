@@ -125,11 +125,8 @@ class Searcher:
         goes_on = shares.patient_goes_on if is_patient else shares.hasty_goes_on
         text, seen = rng.choice(self.phrases.begin), set[str]()
         for tries in range(1, shares.most_tries + 1):
-            chain = self.attempt(right_rate)
+            chain = self.another(right_rate, seen)
             work = ", ".join(chain.equations())
-            while work in seen:  # whoever tries again tries something else
-                chain = wrong_chain(rng, self.problem, 1)
-                work = ", ".join(chain.equations())
             seen.add(work)
             text += work
             if chain.value == self.problem.target:
@@ -139,6 +136,15 @@ class Searcher:
                 break
             text += self.say(self.phrases.again, chain)
         return text + self.say(self.phrases.settle, chain), chain
+
+    def another(self, right_rate: float, seen: set[str]) -> Chain:
+        """A try that is not among those ``seen``, unless few numbers leave hardly another."""
+        chain = self.attempt(right_rate)
+        for _ in range(8):
+            if ", ".join(chain.equations()) not in seen:
+                break
+            chain = wrong_chain(self.rng, self.problem, 1)
+        return chain
 
     def think(self, style: str) -> tuple[str, Chain]:
         """The thought in ``style`` and the chain that it ends in."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -33,7 +33,8 @@ class Shard:
     def rows(self, row_length: int) -> Tokens:
         """``[R, row_length]``: what ``row_starts`` finds."""
         starts = row_starts(self, row_length)
-        return self.tokens[starts[:, None] + np.arange(row_length)[None, :]]
+        rows: Tokens = self.tokens[starts[:, None] + np.arange(row_length)[None, :]]
+        return rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ def write_rows(
     num_documents: int,
     workers: int,
     row_length: int,
-) -> Iterator[Tokens]:
+) -> Generator[Tokens, None, None]:
     """Write documents 0 to ``num_documents - 1`` as rows of ``row_length`` tokens.
 
     Yields ``[R, row_length]`` in the order of the documents, each as soon as it and those before it

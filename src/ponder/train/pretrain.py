@@ -48,7 +48,7 @@ def pretrain(config: PretrainConfig, run: RunFolder, report: Report) -> Path:
     next_step = restore(store.latest(), model, optimizer)
     truncate_after(run.metrics_path, next_step)
     report(next_step, {"corpus/documents": config.corpus.num_documents})
-    loss_of = next_token_loss
+    loss_of: LossOf = next_token_loss
     if config.compile and device.type == "cuda":
         loss_of = compile_parts(model)
     clock = Clock(next_step, config.batch_tokens)

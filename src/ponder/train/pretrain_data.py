@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
@@ -122,7 +122,7 @@ def batches(
     tokenizer: PreTrainedTokenizerFast,
     first_step: int,
     device: torch.device,
-) -> Iterator[Tensor]:
+) -> Generator[Tensor, None, None]:
     """The token ids int64 ``[rows, sequence_length + 1]`` of each update, on ``device``.
 
     They are made a few updates ahead by a thread, from pinned memory where there is a GPU.
