@@ -128,7 +128,7 @@ def _cudnn_backward(
     # Padding comes after everything in causal order, and has a gradient of 0.
     q, k, v, o, g = (_as_batch(t) for t in (query, key, value, out, grad))
     num, padded = len(query), q.shape[2]
-    lse = functional.pad(lse, (0, padded - num))[None]
+    lse = functional.pad(lse, (0, padded - num))[None, :, :, None]
     unused = torch.zeros((), dtype=torch.long, device=query.device)  # of dropout, which is off
     dq, dk, dv = torch.ops.aten._cudnn_attention_backward(
         g,

@@ -13,10 +13,7 @@ from ponder.generate.device import reference
 from ponder.generate.device.cache import KvCache
 from ponder.generate.device.flash import can_flash, flash_varlen
 from ponder.generate.device.latent import Latent, latent_of
-from ponder.generate.device.launch import decode_attention
-
-EVERYTHING = 2**30
-"""The window of a layer that has none."""
+from ponder.generate.device.launch import EVERYTHING, decode_attention
 
 
 class DecodePass:
@@ -29,10 +26,12 @@ class DecodePass:
         prefix: Tensor,
         own: Tensor,
         active: Tensor,
+        runs: Tensor,
         splits: int,
     ) -> None:
         self._cache = cache
         self._sequences = (page_table, prefix, own, active)
+        self._runs = runs
         self._splits = splits
 
     def attend(
@@ -56,6 +55,7 @@ class DecodePass:
                 value,
                 module.ponder_pages,
                 *self._sequences,
+                self._runs,
                 scale,
                 window,
                 self._splits,

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._inductor.compile_fx import compile_fx
 from torch.nn import functional as F
 
 from ponder.models.layers import decoder_layers
@@ -27,9 +28,30 @@ def compiled_for_decode(model: Any, enabled: bool) -> Iterator[None]:
         for group in joined_linears(model):
             stack.enter_context(_as_one_product(group))
         for layer in layers:
-            layer.compile(dynamic=True)
+            layer.compile(backend=_inductor_without_repeats, dynamic=True)
             stack.callback(setattr, layer, "_compiled_call_impl", None)
         yield
+
+
+def _inductor_without_repeats(graph: torch.fx.GraphModule, inputs: list[Any]) -> Any:
+    """torch's own compiler, after equal products have become one (it would compute each)."""
+    drop_repeats(graph)
+    return compile_fx(graph, inputs)
+
+
+def drop_repeats(graph: torch.fx.GraphModule) -> int:
+    """Let every linear product with the same arguments be computed once; returns how many went."""
+    seen: dict[Any, torch.fx.Node] = {}
+    repeats = 0
+    for node in graph.graph.find_nodes(op="call_function", target=F.linear):
+        key = (node.args, tuple(node.kwargs.items()))
+        first = seen.setdefault(key, node)
+        if first is not node:
+            node.replace_all_uses_with(first)
+            graph.graph.erase_node(node)
+            repeats += 1
+    graph.recompile()
+    return repeats
 
 
 def join_weights(model: nn.Module) -> int:
@@ -85,32 +107,42 @@ def _follows(first: Tensor | None, second: Tensor | None) -> bool:
 class _Part(nn.Linear):
     """Computes the whole group's product and returns its own part.
 
-    Compiled, the equal products of a group are one: common subexpressions are computed once.
+    Compiled, the equal products of a group are one: common subexpressions are computed once. The
+    group shares one module, by which the compiler knows that the weights are the same.
     """
 
-    whole_weight: Tensor
-    whole_bias: Tensor | None
+    whole: nn.Linear
     first: int
 
     def forward(self, x: Tensor) -> Tensor:
-        whole = F.linear(x, self.whole_weight, self.whole_bias)
-        return whole[..., self.first : self.first + self.out_features]
+        return self.whole(x)[..., self.first : self.first + self.out_features]
 
 
 @contextmanager
 def _as_one_product(group: list[nn.Linear]) -> Iterator[None]:
-    rows = sum(linear.out_features for linear in group)
-    leader = group[0]
-    weight = leader.weight.detach().as_strided((rows, leader.in_features), (leader.in_features, 1))
-    bias = None if leader.bias is None else leader.bias.detach().as_strided((rows,), (1,))
+    whole = _whole(group)
     first = 0
     for linear in group:
         linear.__class__ = _Part
-        linear.whole_weight, linear.whole_bias, linear.first = weight, bias, first
+        linear.whole = whole
+        linear.__dict__["first"] = first
         first += linear.out_features
     try:
         yield
     finally:
         for linear in group:
-            del linear.whole_weight, linear.whole_bias, linear.first
+            del linear._modules["whole"], linear.__dict__["first"]
             linear.__class__ = nn.Linear
+
+
+def _whole(group: list[nn.Linear]) -> nn.Linear:
+    """A linear layer over the joined weights of a group, which it shares."""
+    leader = group[0]
+    rows = sum(linear.out_features for linear in group)
+    whole = nn.Linear(leader.in_features, rows, leader.bias is not None, device="meta")
+    weight = leader.weight.detach().as_strided((rows, leader.in_features), (leader.in_features, 1))
+    whole.weight = nn.Parameter(weight, requires_grad=False)
+    if leader.bias is not None:
+        bias = leader.bias.detach().as_strided((rows,), (1,))
+        whole.bias = nn.Parameter(bias, requires_grad=False)
+    return whole

@@ -17,7 +17,7 @@ from ponder.generate.attention import engine_mode
 from ponder.generate.batch import PromptPages, Sequence
 from ponder.generate.device.attention import PrefillPass
 from ponder.generate.device.cache import FreePages, KvCache
-from ponder.generate.device.compiled import compiled_for_decode
+from ponder.generate.device.compiled import compiled_for_decode, join_weights
 from ponder.generate.device.latent import watching_latents
 from ponder.generate.device.probe import attention_modules, probe
 from ponder.generate.device.scheduler import Scheduler, Span
@@ -32,6 +32,10 @@ KEPT_FREE = 3 * 2**30
 """Bytes of the GPU left to activations, logits and graphs when the cache takes what is free."""
 
 
+_NO_LIMIT = 2**30
+"""Steps to have pages for where there is room for all that anyone may need."""
+
+
 class DeviceEngine:
     """Decodes with everything of a step on the device; one per model.
 
@@ -44,6 +48,8 @@ class DeviceEngine:
         self._config = config
         self._max_rows = max_rows
         self._device = model.get_input_embeddings().weight.device
+        if config.compile and self._device.type == "cuda":
+            join_weights(model)
         facts = probe(model)
         pointers = torch.zeros(len(facts.layouts), 2, dtype=torch.int64, device=self._device)
         dtype = model.get_input_embeddings().weight.dtype
@@ -72,11 +78,13 @@ class DeviceEngine:
         groups = stream_groups(prompts, limits, seed)
         self._make_slots(prompts, limits)
         self._stops.set(ending.end_tokens, ending.completing_tokens)
-        num_pages = self._num_pages(prompts, limits)
+        needed = _pages_needed(prompts, limits, self._max_rows)
+        num_pages = min(needed, self._most_pages(prompts, limits))
+        spare = 1 if num_pages < needed else 0
         with self._mode():
             self._cache.allocate(num_pages)
             try:
-                run = _Run(self, FreePages(num_pages), sampling, ending, on_finished)
+                run = _Run(self, FreePages(num_pages), spare, sampling, ending, on_finished)
                 return groups, run.run(prompts, groups)
             finally:
                 self._cache.release()
@@ -111,9 +119,8 @@ class DeviceEngine:
     def _compiled(self) -> Any:
         return compiled_for_decode(self.model, self._config.compile)
 
-    def _num_pages(self, prompts: list[Prompt], limits: list[list[int]]) -> int:
-        """As many as all that can run at once may need, or as memory has room for."""
-        needed = _pages_needed(prompts, limits, self._max_rows)
+    def _most_pages(self, prompts: list[Prompt], limits: list[list[int]]) -> int:
+        """Pages that memory has room for."""
         room = self._room() // self._cache.page_bytes
         fewest = _pages_of_longest(prompts, limits)
         if room < fewest:
@@ -123,7 +130,7 @@ class DeviceEngine:
                 f"the longest sequence alone needs {fewest * self._cache.page_bytes / 2**30:.2f} "
                 "GiB of keys and values: free memory, or lower sampling.max_completion_tokens",
             )
-        return min(needed, room)
+        return room
 
     def _room(self) -> int:
         """Bytes that the cache may take."""
@@ -143,6 +150,7 @@ class _Run:
         self,
         engine: DeviceEngine,
         free: FreePages,
+        spare: int,
         sampling: Sampling,
         ending: Ending,
         on_finished: Callable[[list[Sequence]], None],
@@ -153,7 +161,9 @@ class _Run:
         self._slots, self._step, self._graphs = engine._slots, engine._step, engine._graphs
         self._device = engine._device
         self._free = free
-        self._scheduler = Scheduler(free, min(engine._max_rows, self._slots.max_rows), CHUNK_STEPS)
+        max_rows = min(engine._max_rows, self._slots.max_rows)
+        horizon = CHUNK_STEPS if spare else _NO_LIMIT
+        self._scheduler = Scheduler(free, max_rows, horizon, spare)
         self._sampling = sampling
         self._ending = ending
         self._on_finished = on_finished
@@ -191,13 +201,17 @@ class _Run:
         if self._graphs is not None:
             graph = self._graphs.prepare(len(rows), self._sampling)
         places = {id(row): place for place, row in enumerate(before)}
+        rows.sort(key=lambda row: places.get(id(row), len(before)))  # stable: new ones to the end
         kept = [places[id(row)] for row in rows if id(row) in places]
-        rows.sort(key=lambda row: id(row) not in places)  # stable: the new ones to the end
-        slots.arrange(rows, kept)
+        is_new = len(kept) != len(before) or len(rows) != len(before)
+        if is_new:
+            slots.arrange(rows, kept)
         for place, row in enumerate(rows):
             if id(row) in grown:
                 slots.set_pages(place, row)
-        slots.upload()
+        if is_new or grown or self._captured():
+            slots.upload()
+        slots.begin_chunk()
         steps = min(CHUNK_STEPS, max(row.limit - len(row.token_ids) for row in rows))
         if self._scheduler.waiting:
             steps = min(steps, CHUNK_STEPS // 2)
@@ -208,6 +222,10 @@ class _Run:
                 self._step.run_once(len(rows), self._sampling)
         self.stats.num_steps += steps
         return steps
+
+    def _captured(self) -> bool:
+        """Whether a graph was captured just now, which leaves the slots inactive."""
+        return self._graphs is not None and self._graphs.captured_now()
 
     def _collect(self, steps: int) -> list[Sequence]:
         """Wait for the steps; write the tokens down; returns those that are over."""

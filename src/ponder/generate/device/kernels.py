@@ -10,6 +10,92 @@ import triton.language as tl
 
 
 @triton.jit
+def prompt_attention(  # type: ignore[no-untyped-def]
+    query,
+    pages,
+    page_table,
+    prefix_lengths,
+    runs,
+    partial,
+    partial_lse,
+    scale,
+    query_row,
+    query_head,
+    table_row,
+    DTYPE: tl.constexpr,
+    HEADS: tl.constexpr,
+    KV_HEADS: tl.constexpr,
+    ROWS_PAD: tl.constexpr,
+    KEY_DIM: tl.constexpr,
+    KEY_PAD: tl.constexpr,
+    VALUE_DIM: tl.constexpr,
+    VALUE_PAD: tl.constexpr,
+    PAGE: tl.constexpr,
+    BLOCK: tl.constexpr,
+    PRECISION: tl.constexpr,
+):
+    """One program: a run of sequences with the same prompt, one key head, the prompt's columns.
+
+    Each page is read once for the whole run. Writes the mixed values and the base-2 logarithm of
+    the sum of exponentials for ``decode_attention`` to go on from. Grid: (rows, kv_heads).
+    """
+    row = tl.program_id(0)
+    kv_head = tl.program_id(1)
+    run = tl.load(runs + row)
+    if run < 2:
+        return
+    prefix = tl.load(prefix_lengths + row)
+    group: tl.constexpr = HEADS // KV_HEADS
+    places = tl.arange(0, ROWS_PAD)
+    member = places // group
+    ok = member < run
+    head = (row + member) * HEADS + kv_head * group + places % group
+    dims = tl.arange(0, KEY_PAD)
+    value_dims = tl.arange(0, VALUE_PAD)
+    places_in_block = tl.arange(0, BLOCK)
+    start = (row + member) * query_row + (kv_head * group + places % group) * query_head
+    q = tl.load(
+        query + start[:, None] + dims[None, :],
+        mask=ok[:, None] & (dims < KEY_DIM)[None, :],
+        other=0.0,
+    )
+    keys = tl.multiple_of(tl.load(pages).to(tl.pointer_type(DTYPE)), 16)
+    values = tl.multiple_of(tl.load(pages + 1).to(tl.pointer_type(DTYPE)), 16)
+    log2_scale = scale * 1.4426950408889634
+    top = tl.full([ROWS_PAD], -1e30, tl.float32)
+    total = tl.zeros([ROWS_PAD], tl.float32)
+    mixed = tl.zeros([ROWS_PAD, VALUE_PAD], tl.float32)
+    for first in range(0, prefix, BLOCK):
+        columns = first + places_in_block
+        seen = columns < prefix
+        page = tl.load(page_table + row * table_row + columns // PAGE, mask=seen, other=0)
+        token = page.to(tl.int64) * PAGE + columns % PAGE
+        k = tl.load(
+            keys + (token * KV_HEADS + kv_head)[:, None] * KEY_DIM + dims[None, :],
+            mask=seen[:, None] & (dims < KEY_DIM)[None, :],
+            other=0.0,
+        )
+        v = tl.load(
+            values + (token * KV_HEADS + kv_head)[:, None] * VALUE_DIM + value_dims[None, :],
+            mask=seen[:, None] & (value_dims < VALUE_DIM)[None, :],
+            other=0.0,
+        )
+        scores = tl.dot(q, tl.trans(k), input_precision=PRECISION) * log2_scale
+        scores = tl.where(seen[None, :], scores, -1e30)
+        higher = tl.maximum(top, tl.max(scores, 1))
+        weights = tl.exp2(scores - higher[:, None])
+        fade = tl.exp2(top - higher)
+        total = total * fade + tl.sum(weights, 1)
+        mixed = mixed * fade[:, None]
+        mixed = tl.dot(weights.to(v.dtype), v, mixed, input_precision=PRECISION)
+        top = higher
+    mixed = mixed / total[:, None]
+    there = ok[:, None] & (value_dims < VALUE_DIM)[None, :]
+    tl.store(partial + head[:, None] * VALUE_DIM + value_dims[None, :], mixed, mask=there)
+    tl.store(partial_lse + head, top + tl.log2(total), mask=ok)
+
+
+@triton.jit
 def decode_attention(  # type: ignore[no-untyped-def]
     query,
     new_key,
@@ -19,6 +105,9 @@ def decode_attention(  # type: ignore[no-untyped-def]
     prefix_lengths,
     own_lengths,
     active,
+    runs,
+    of_prompt,
+    of_prompt_lse,
     out,
     partial,
     partial_lse,
@@ -42,15 +131,17 @@ def decode_attention(  # type: ignore[no-untyped-def]
     VALUE_STRIDE: tl.constexpr,
     IS_LATENT: tl.constexpr,
     PAGE: tl.constexpr,
-    BLOCK: tl.constexpr,
     SPLITS: tl.constexpr,
     MIN_SPLIT: tl.constexpr,
+    HAS_RUNS: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
     """One program: one sequence, some query heads of one key head, one part of its columns.
 
     Split 0 also writes the new token's key and value to its page and attends to them. A column is
-    a place in the sequence's pages: the prompt's, a gap to the end of its last page, its own.
+    a place in the sequence's pages: the prompt's, a gap to the end of its last page, its own. With
+    ``HAS_RUNS``, ``prompt_attention`` has done the prompt of rows whose run is not 1.
+    Grid: (rows, kv_heads * blocks of heads, splits).
     """
     row = tl.program_id(0)
     blocks: tl.constexpr = (HEADS // KV_HEADS + HEAD_BLOCK - 1) // HEAD_BLOCK
@@ -64,39 +155,45 @@ def decode_attention(  # type: ignore[no-untyped-def]
     first_own = (prefix + PAGE - 1) // PAGE * PAGE
     end = first_own + own
     oldest = tl.maximum(prefix + own - window + 1, 0)
-    start = tl.where(oldest < prefix, oldest, first_own + oldest - prefix) // BLOCK * BLOCK
-    num_splits = tl.minimum(tl.maximum((end - start) // MIN_SPLIT, 1), SPLITS)
+    start = tl.where(oldest < prefix, oldest, first_own + oldest - prefix) // PAGE
+    is_shared = False
+    if HAS_RUNS:
+        is_shared = tl.load(runs + row) != 1
+        start = tl.where(is_shared, first_own // PAGE, start)
+    num_pages = tl.cdiv(end, PAGE) - start
+    num_splits = tl.minimum(tl.maximum(num_pages // MIN_SPLIT, 1), SPLITS)
     if split >= num_splits:
         return
-    length = (tl.cdiv(end - start, num_splits) + BLOCK - 1) // BLOCK * BLOCK
+    length = tl.cdiv(num_pages, num_splits)
     start = start + split * length
-    stop = tl.minimum(start + length, end)
+    stop = tl.minimum(start + length, tl.cdiv(end, PAGE))
 
     in_group = block * HEAD_BLOCK + tl.arange(0, HEAD_BLOCK)
     head = kv_head * (HEADS // KV_HEADS) + in_group
     head_ok = in_group < HEADS // KV_HEADS
     dims = tl.arange(0, KEY_PAD)
     value_dims = tl.arange(0, VALUE_PAD)
-    places = tl.arange(0, BLOCK)
+    places = tl.arange(0, PAGE)
     q = tl.load(
         query + row * query_row + head[:, None] * query_head + dims[None, :],
         mask=head_ok[:, None] & (dims < KEY_DIM)[None, :],
         other=0.0,
     )
-    keys = tl.load(pages).to(tl.pointer_type(DTYPE))
-    values = tl.load(pages + 1).to(tl.pointer_type(DTYPE))
+    # Without the promise of aligned addresses, loads would be of two bytes each.
+    keys = tl.multiple_of(tl.load(pages).to(tl.pointer_type(DTYPE)), 16)
+    values = tl.multiple_of(tl.load(pages + 1).to(tl.pointer_type(DTYPE)), 16)
     log2_scale = scale * 1.4426950408889634
 
     top = tl.full([HEAD_BLOCK], -1e30, tl.float32)
     total = tl.zeros([HEAD_BLOCK], tl.float32)
     mixed = tl.zeros([HEAD_BLOCK, VALUE_PAD], tl.float32)
-    for column in range(start, stop, BLOCK):
-        columns = column + places
+    for number in range(start, stop):
+        columns = number * PAGE + places
         position = tl.where(columns < prefix, columns, columns - first_own + prefix)
-        seen = (columns < stop) & ((columns < prefix) | (columns >= first_own))
+        seen = (columns < end) & ((columns < prefix) | (columns >= first_own))
         seen = seen & (position >= oldest)
-        page = tl.load(page_table + row * table_row + columns // PAGE, mask=seen, other=0)
-        token = page.to(tl.int64) * PAGE + columns % PAGE
+        page = tl.load(page_table + row * table_row + number)
+        token = page.to(tl.int64) * PAGE + places
         k = tl.load(
             keys + (token * KV_HEADS + kv_head)[:, None] * KEY_DIM + dims[None, :],
             mask=seen[:, None] & (dims < KEY_DIM)[None, :],
@@ -154,6 +251,20 @@ def decode_attention(  # type: ignore[no-untyped-def]
         mixed = mixed * fade[:, None] + weight[:, None] * v_new.to(tl.float32)[None, :]
         top = higher
 
+        if is_shared:
+            lse = tl.load(of_prompt_lse + row * HEADS + head, mask=head_ok, other=-1e30)
+            prompt = tl.load(
+                of_prompt + (row * HEADS + head)[:, None] * VALUE_DIM + value_dims[None, :],
+                mask=head_ok[:, None] & (value_dims < VALUE_DIM)[None, :],
+                other=0.0,
+            )
+            higher = tl.maximum(top, lse)
+            fade = tl.exp2(top - higher)
+            weight = tl.exp2(lse - higher)
+            total = total * fade + weight
+            mixed = mixed * fade[:, None] + weight[:, None] * prompt
+            top = higher
+
     mixed = mixed / total[:, None]
     ok = head_ok[:, None] & (value_dims < VALUE_DIM)[None, :]
     place = (row * HEADS + head)[:, None] * VALUE_DIM + value_dims[None, :]
@@ -175,16 +286,16 @@ def merge_splits(  # type: ignore[no-untyped-def]
     prefix_lengths,
     own_lengths,
     active,
+    runs,
     out,
     window,
     HEADS: tl.constexpr,
-    HEADS_PAD: tl.constexpr,
     VALUE_DIM: tl.constexpr,
     VALUE_PAD: tl.constexpr,
     PAGE: tl.constexpr,
-    BLOCK: tl.constexpr,
     SPLITS: tl.constexpr,
     MIN_SPLIT: tl.constexpr,
+    HAS_RUNS: tl.constexpr,
 ):
     """Weigh the parts of ``decode_attention`` by their sums of exponentials. Grid: (rows, heads)."""
     row = tl.program_id(0)
@@ -196,8 +307,11 @@ def merge_splits(  # type: ignore[no-untyped-def]
     first_own = (prefix + PAGE - 1) // PAGE * PAGE
     end = first_own + own
     oldest = tl.maximum(prefix + own - window + 1, 0)
-    start = tl.where(oldest < prefix, oldest, first_own + oldest - prefix) // BLOCK * BLOCK
-    num_splits = tl.minimum(tl.maximum((end - start) // MIN_SPLIT, 1), SPLITS)
+    start = tl.where(oldest < prefix, oldest, first_own + oldest - prefix) // PAGE
+    if HAS_RUNS:
+        start = tl.where(tl.load(runs + row) != 1, first_own // PAGE, start)
+    num_pages = tl.cdiv(end, PAGE) - start
+    num_splits = tl.minimum(tl.maximum(num_pages // MIN_SPLIT, 1), SPLITS)
     if num_splits == 1:
         return
     splits = tl.arange(0, SPLITS)

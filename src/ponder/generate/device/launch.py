@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -10,8 +12,14 @@ from ponder.generate.pages import PAGE_TOKENS
 HEAD_BLOCK = 16
 """Fewest rows of a tensor-core product; query heads of a key head are padded to it."""
 
-MIN_SPLIT = 256
-"""Columns that are worth a program of their own."""
+LONGEST_RUN = 8
+"""Sequences of one prompt that read its pages together."""
+
+EVERYTHING = 2**30
+"""The window of a layer that has none."""
+
+MIN_SPLIT = 8
+"""Pages that are worth a program of their own."""
 
 SAMPLE_BLOCK = 1024
 """Logits per block of the two-level search."""
@@ -27,6 +35,7 @@ def decode_attention(
     prefix: Tensor,
     own: Tensor,
     active: Tensor,
+    runs: Tensor,
     scale: float,
     window: int,
     splits: int,
@@ -40,7 +49,8 @@ def decode_attention(
             value_dim]; any strides between rows and heads.
         pages: [2] int64, the addresses of the layer's keys and values (see ``KvCache``): they are
             written, and are no arguments of this operator, because they must be free to move.
-        page_table: [rows, width] int32; prefix, own, active: [rows] int64; rows >= N.
+        page_table: [rows, width] int32; prefix, own, active, runs: [rows] int64; rows >= N. A run of r
+            rows with the same prompt pages is r, then r - 1 zeros; a row alone is 1.
         window: tokens that a token sees, itself included.
         splits: parts of a sequence that may be computed side by side, a power of 2.
         is_latent: ``value`` is ignored, the first ``value_dim`` numbers of the keys are the values.
@@ -55,34 +65,52 @@ def decode_attention(
 
     num_rows, heads, _, key_dim = query.shape
     kv_heads = key.shape[1]
-    blocks = -(-(heads // kv_heads) // HEAD_BLOCK)
+    group = heads // kv_heads
     out = query.new_empty(num_rows, heads, 1, value_dim)
-    parts = (num_rows * splits * heads) if splits > 1 else 1
-    partial = torch.empty(parts * value_dim, dtype=torch.float32, device=query.device)
-    partial_lse = torch.empty(parts, dtype=torch.float32, device=query.device)
-    value_pad = triton.next_power_of_2(value_dim)
-    block = 64 if key_dim <= 128 else 32
+    parts = _room_for(num_rows * splits * heads if splits > 1 else 1, value_dim, query.device)
+    has_runs = group <= HEAD_BLOCK and window == EVERYTHING and not is_latent
+    of_prompt = _room_for(num_rows * heads if has_runs else 1, value_dim, query.device)
     exact = query.dtype is torch.float32
     dtype = {torch.float32: tl.float32, torch.bfloat16: tl.bfloat16, torch.float16: tl.float16}
-    kernels.decode_attention[(num_rows, kv_heads * blocks, splits)](
-        query, key, value, pages, page_table, prefix, own, active, out, partial, partial_lse,
+    common: dict[str, Any] = {
+        "HEADS": heads, "VALUE_DIM": value_dim, "VALUE_PAD": triton.next_power_of_2(value_dim),
+        "PAGE": PAGE_TOKENS,
+    }  # fmt: skip
+    shape: dict[str, Any] = {
+        "DTYPE": dtype[query.dtype], "KV_HEADS": kv_heads, "KEY_DIM": key_dim,
+        "KEY_PAD": triton.next_power_of_2(key_dim), "PRECISION": "ieee" if exact else "tf32",
+    }  # fmt: skip
+    cut: dict[str, Any] = {"SPLITS": splits, "MIN_SPLIT": MIN_SPLIT, "HAS_RUNS": has_runs}
+    if has_runs:
+        kernels.prompt_attention[(num_rows, kv_heads)](
+            query, pages, page_table, prefix, runs, *of_prompt, scale,
+            query.stride(0), query.stride(1), page_table.stride(0),
+            ROWS_PAD=triton.next_power_of_2(max(LONGEST_RUN * group, HEAD_BLOCK)),
+            BLOCK=PAGE_TOKENS if exact else 2 * PAGE_TOKENS, **common, **shape,
+            num_warps=4, num_stages=1 if exact else 2,
+        )  # fmt: skip
+    kernels.decode_attention[(num_rows, kv_heads * -(-group // HEAD_BLOCK), splits)](
+        query, key, value, pages, page_table, prefix, own, active, runs, *of_prompt, out, *parts,
         scale, window,
         query.stride(0), query.stride(1), key.stride(0), key.stride(1), value.stride(0),
         value.stride(1), page_table.stride(0),
-        DTYPE=dtype[query.dtype], HEADS=heads, KV_HEADS=kv_heads, HEAD_BLOCK=HEAD_BLOCK,
-        KEY_DIM=key_dim, KEY_PAD=triton.next_power_of_2(key_dim), VALUE_DIM=value_dim,
-        VALUE_PAD=value_pad, VALUE_STRIDE=key_dim if is_latent else value_dim,
-        IS_LATENT=is_latent, PAGE=PAGE_TOKENS, BLOCK=block, SPLITS=splits, MIN_SPLIT=MIN_SPLIT,
-        PRECISION="ieee" if exact else "tf32", num_warps=4, num_stages=1 if exact else 3,
+        HEAD_BLOCK=HEAD_BLOCK, VALUE_STRIDE=key_dim if is_latent else value_dim,
+        IS_LATENT=is_latent, **common, **shape, **cut,
+        num_warps=4 if exact or is_latent else 1, num_stages=1 if exact or is_latent else 2,
     )  # fmt: skip
     if splits > 1:
         kernels.merge_splits[(num_rows, heads)](
-            partial, partial_lse, prefix, own, active, out, window,
-            HEADS=heads, HEADS_PAD=triton.next_power_of_2(heads), VALUE_DIM=value_dim,
-            VALUE_PAD=value_pad, PAGE=PAGE_TOKENS, BLOCK=block, SPLITS=splits,
-            MIN_SPLIT=MIN_SPLIT, num_warps=2,
-        )  # fmt: skip
+            *parts, prefix, own, active, runs, out, window, **common, **cut, num_warps=2
+        )
     return out
+
+
+def _room_for(vectors: int, size: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """float32 for ``vectors`` partial results and their log-sums."""
+    return (
+        torch.empty(vectors * size, dtype=torch.float32, device=device),
+        torch.empty(vectors, dtype=torch.float32, device=device),
+    )
 
 
 @decode_attention.register_fake
@@ -95,6 +123,7 @@ def _(
     prefix: Tensor,
     own: Tensor,
     active: Tensor,
+    runs: Tensor,
     scale: float,
     window: int,
     splits: int,

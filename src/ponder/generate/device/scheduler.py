@@ -56,11 +56,13 @@ class Scheduler:
         free: all pages but those of the common prefix.
         max_rows: most sequences that load and run at once.
         horizon: steps that a sequence must have pages for.
+        spare: pages that must stay free for each sequence that is in already when another comes.
     """
 
     free: FreePages
     max_rows: int
     horizon: int
+    spare: int = 0
     waiting: deque[Sequence] = field(default_factory=deque)
     running: list[Sequence] = field(default_factory=list)
     num_preempted: int = 0
@@ -79,7 +81,7 @@ class Scheduler:
             row = self.waiting[0]
             prompt = self._missing_prompt_pages(row.group)
             own = self._pages_ahead(row)
-            spare = len(self.running) + len(self._loading)
+            spare = self.spare * (len(self.running) + len(self._loading))
             if prompt + own + spare > len(self.free):
                 if not (self.running or self._loading):
                     raise _too_small(self.free, prompt + own)
@@ -112,7 +114,8 @@ class Scheduler:
     def start_loaded(self) -> list[Sequence]:
         """Sequences whose tokens are all computed now: they run from here on."""
         ready = [row for row, loads in self._loading if not any(load.num_left for load in loads)]
-        self._loading = [(r, loads) for r, loads in self._loading if any(l.num_left for l in loads)]
+        started = {id(row) for row in ready}
+        self._loading = [entry for entry in self._loading if id(entry[0]) not in started]
         self._loads = {key: load for key, load in self._loads.items() if load.num_left}
         self.running += ready
         return ready

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence as Many
 from dataclasses import dataclass
 
@@ -10,11 +11,12 @@ import torch
 from torch import Tensor
 
 from ponder.generate.batch import Sequence
+from ponder.generate.device.launch import LONGEST_RUN
 
 CHUNK_STEPS = 32
 """Most steps between two looks of the host."""
 
-_FIELDS = 6
+_FIELDS = ("token", "own", "active", "prefix", "key", "limit", "runs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,51 +37,50 @@ class Chunk:
 class Slots:
     """State of up to ``max_rows`` sequences and their page tables, with a mirror on the host.
 
-    Per row, int64: ``token`` the next input, ``prefix`` cached tokens of the prompt, ``own`` cached
-    tokens after them (which is also the number of tokens generated), ``key`` of the random stream,
-    ``limit`` of generated tokens, ``active``: 0 for a row that is over.
+    Per row, int64: ``token`` the next input, ``own`` cached tokens after those of the prompt (which
+    is also the number of tokens generated), ``active``: 0 for a row that is over, ``prefix`` cached
+    tokens of the prompt, ``key`` of the random stream, ``limit`` of generated tokens, ``runs``: see
+    ``launch.decode_attention``.
     """
 
     def __init__(self, max_rows: int, width: int, device: torch.device) -> None:
         self.max_rows = max_rows
         self.width = width
         self.num_rows = 0
-        self._state = torch.zeros(_FIELDS, max_rows, dtype=torch.int64, device=device)
-        self.token, self.prefix, self.own, self.key, self.limit, self.active = self._state
+        self._state = torch.zeros(len(_FIELDS), max_rows, dtype=torch.int64, device=device)
+        self.token, self.own, self.active, self.prefix = self._state[:4]
+        self.key, self.limit, self.runs = self._state[4:]
         self.page_table = torch.zeros(max_rows, width, dtype=torch.int32, device=device)
         self.step = torch.zeros(1, dtype=torch.int64, device=device)
         self.out_tokens = torch.zeros(CHUNK_STEPS, max_rows, dtype=torch.int64, device=device)
         self.out_logprobs = torch.zeros(CHUNK_STEPS, max_rows, device=device)
         self.suspect = torch.zeros(max_rows, dtype=torch.int64, device=device)
-        self._host = np.zeros((_FIELDS, max_rows), np.int64)
+        self._host = np.zeros((len(_FIELDS), max_rows), np.int64)
         self._table = np.zeros((max_rows, width), np.int32)
+        self._groups: list[int] = []
 
     def arrange(self, rows: Many[Sequence], kept: Many[int]) -> None:
         """Make ``rows`` the sequences; the first ``len(kept)`` were the rows ``kept`` before."""
         count = len(kept)
-        if count:
-            self._table[:count] = self._table[list(kept)]
+        places = list(kept)
+        self._table[:count] = self._table[places]
+        self._host[:, :count] = self._host[:, places]
+        self._groups = [self._groups[place] for place in places]
         for place in range(count, len(rows)):
+            row = rows[place]
             self._table[place] = 0
-            self.set_pages(place, rows[place])
-        self.num_rows = len(rows)
+            self.set_pages(place, row)
+            self._groups.append(id(row.group) if row.group.num_cached else id(row))
+            own, prefix = len(row.token_ids), row.group.num_cached
+            self._host[:, place] = (row.next_input, own, 1, prefix, row.key, row.limit, 1)
         self._host[:, len(rows) :] = 0  # rows that a larger graph runs along: not active
-        for place, row in enumerate(rows):
-            self._host[:, place] = (
-                row.next_input,
-                row.group.num_cached,
-                len(row.token_ids),
-                row.key,
-                row.limit,
-                1,
-            )
+        self._host[_FIELDS.index("runs"), : len(rows)] = _runs(self._groups)
+        self.num_rows = len(rows)
 
-    def set_pages(self, place: int, row: Sequence, first: int = 0) -> None:
-        """Write row's page numbers (from number ``first`` of its own) into the table."""
-        before = row.group.prefix.pages + row.group.own if first == 0 else ()
-        start = len(row.group.prefix.pages) + len(row.group.own) + first - len(before)
-        pages = [*before, *row.pages[first:]]
-        self._table[place, start : start + len(pages)] = pages
+    def set_pages(self, place: int, row: Sequence) -> None:
+        """Write the row's page numbers into the mirror of the table."""
+        pages = row.group.prefix.pages + row.group.own + row.pages
+        self._table[place, : len(pages)] = pages
 
     def upload(self) -> None:
         """Bring the mirror to the device."""
@@ -87,23 +88,39 @@ class Slots:
         self._state.copy_(_pinned(self._host, device), non_blocking=True)
         table = self._table[: self.num_rows]
         self.page_table[: self.num_rows].copy_(_pinned(table, device), non_blocking=True)
+
+    def begin_chunk(self) -> None:
+        """Steps are counted from 0 again, nothing is suspect yet."""
         self.step.zero_()
         self.suspect.zero_()
 
     def download(self, num_steps: int) -> Chunk:
         """Wait for the device and read what ``num_steps`` steps brought."""
         rows = self.num_rows
-        state = torch.stack([self.own[:rows], self.active[:rows], self.suspect[:rows]]).cpu()
+        state = torch.cat([self._state[:3, :rows], self.suspect[None, :rows]]).cpu().numpy()
         tokens = self.out_tokens[:num_steps, :rows].t().tolist()
         logprobs = self.out_logprobs[:num_steps, :rows].t().tolist()
-        counts = (state[0].numpy() - self._host[2, :rows]).tolist()
-        finished = (state[1] == 0).tolist()
-        return Chunk(tokens, logprobs, counts, finished, (state[2] != 0).tolist())
+        counts = (state[1] - self._host[1, :rows]).tolist()
+        self._host[:3, :rows] = state[:3]
+        return Chunk(tokens, logprobs, counts, (state[2] == 0).tolist(), (state[3] != 0).tolist())
 
     def silence(self) -> None:
         """No row is active: steps change nothing (for warming up and capturing)."""
         self.active.zero_()
         self.step.zero_()
+
+
+def _runs(groups: Many[int]) -> list[int]:
+    """For each row 1 if its neighbours are of other groups; else the length of its run of at most
+    ``LONGEST_RUN`` rows at the run's first row, and 0 at the others."""
+    runs: list[int] = []
+    for _, members in itertools.groupby(groups):
+        left = len(list(members))
+        while left:
+            length = min(left, LONGEST_RUN)
+            runs += [length] + [0] * (length - 1)
+            left -= length
+    return runs
 
 
 def _pinned(array: np.ndarray, device: torch.device) -> Tensor:

@@ -20,8 +20,8 @@ BUCKETS = (1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 160, 192, 224, 256, 320, 384
            768, 896, 1024)  # fmt: skip
 """Numbers of rows that a graph is captured for; a batch takes the next larger one."""
 
-PROGRAMS = 1056
-"""Programs that fill the GPU: eight for each of an H100's 132 multiprocessors."""
+PROGRAMS = 1024
+"""Programs that fill the GPU: about eight for each of an H100's 132 multiprocessors."""
 
 MOST_SPLITS = 16
 
@@ -77,6 +77,7 @@ class DecodeStep:
             slots.prefix,
             slots.own,
             slots.active,
+            slots.runs,
             self.splits(num_rows),
         )
         positions = slots.prefix[:num_rows] + own
@@ -138,15 +139,21 @@ class Graphs:
         self._warm_up = warm_up
         self._graphs: dict[tuple[Any, ...], torch.cuda.CUDAGraph] = {}
         self._pool = torch.cuda.graph_pool_handle()
+        self._captured = False
 
     def prepare(self, num_rows: int, sampling: Sampling) -> torch.cuda.CUDAGraph:
         """The graph for at least ``num_rows`` rows. Capturing makes all rows inactive."""
         bucket = next((size for size in BUCKETS if size >= num_rows), self._slots.max_rows)
         bucket = min(bucket, self._slots.max_rows)
         key = (bucket, sampling.temperature, sampling.top_p, sampling.top_k)
-        if key not in self._graphs:
+        self._captured = key not in self._graphs
+        if self._captured:
             self._graphs[key] = self._capture(bucket, sampling)
         return self._graphs[key]
+
+    def captured_now(self) -> bool:
+        """Whether the last ``prepare`` had to capture."""
+        return self._captured
 
     def _capture(self, bucket: int, sampling: Sampling) -> torch.cuda.CUDAGraph:
         self._slots.silence()
