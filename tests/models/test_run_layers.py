@@ -86,6 +86,7 @@ def assert_same(ours: tuple, expected: tuple, atol: float = 1e-5) -> None:  # ty
 @pytest.fixture
 def flash(monkeypatch: pytest.MonkeyPatch) -> None:
     """The operator that CUDA uses, by its plain CPU formula."""
+    monkeypatch.setattr(packed, "has_kernels", lambda device, dtype: True)
     monkeypatch.setattr(packed, "flash_takes", lambda query, value: True)
 
 
@@ -165,6 +166,25 @@ def test_compiled_and_recomputed() -> None:
     attention = 3 * LAYOUT.token_ids.shape[1] * (32 + 4) * 4
     assert ours[2] - eager[2] < 1.2 * attention
     assert ours[2] < expected[2] / 3
+
+
+@pytest.mark.usefixtures("flash", "compiling")
+def test_code_that_falls_back_to_eager_is_still_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Past its limit of recompilations, torch.compile runs the plain code: in the backward pass
+    too, where the model's attention is another one by then."""
+    model = make_model()
+    expected = step(model, LAYOUT)
+    compile_layers(model)
+    with torch.compiler.set_stance("force_eager"):
+        assert_same(step(model, LAYOUT, recompute=True), expected)
+    assert counters["stats"]["unique_graphs"] == 0
+
+
+def test_without_varlen_kernels_nothing_is_compiled() -> None:
+    model = make_model()
+    expected = step(model, LAYOUT)
+    compile_layers(model)
+    assert_same(step(model, LAYOUT), expected, atol=0.0)
 
 
 @pytest.mark.usefixtures("flash", "compiling")

@@ -22,11 +22,16 @@ from ponder.models.varlen import Bounds, attend, attend_backward
 HALF = (torch.bfloat16, torch.float16)
 
 
+def has_kernels(device: torch.device, dtype: torch.dtype) -> bool:
+    """Are there varlen kernels? They want CUDA and 16 bits."""
+    return device.type == "cuda" and dtype in HALF
+
+
 def flash_takes(query: Tensor, value: Tensor) -> bool:
-    """Do PyTorch's varlen kernels take these [N, heads, D]? They want CUDA and 16 bits."""
+    """Do PyTorch's varlen kernels take these [N, heads, D]?"""
     size = query.shape[-1]
     fits = size % 8 == 0 and size <= 256 and value.shape[-1] == size
-    return query.is_cuda and query.dtype in HALF and fits
+    return fits and has_kernels(query.device, query.dtype)
 
 
 def flash_attention(query: Tensor, key: Tensor, value: Tensor, cuts: Cuts, scale: float) -> Tensor:

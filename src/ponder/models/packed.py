@@ -9,20 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AttentionInterface, PreTrainedModel
+from transformers import AttentionInterface, PreTrainedConfig, PreTrainedModel
 
 from ponder.algo.logprobs import chunked_logprobs
 from ponder.errors import PonderError
 from ponder.models.compiled import compiled_runner, is_compiled
-from ponder.models.flash import flash_attention, flash_takes
+from ponder.models.flash import flash_attention, flash_takes, has_kernels
 from ponder.models.packed_attention import packed_attention
 from ponder.models.packed_layout import PackedLayout
-from ponder.models.run_layers import Runner, layers_run_by, recomputed_in
+from ponder.models.run_layers import Runner, layers_run_by, recomputed
 
 PACKED = "ponder_packed"
 
@@ -30,12 +29,23 @@ PACKED = "ponder_packed"
 class PackedPass:
     """One forward pass of a model over a layout, as its attention layers see it."""
 
-    def __init__(self, layout: PackedLayout) -> None:
+    def __init__(self, layout: PackedLayout, config: PreTrainedConfig) -> None:
         self.layout = layout
+        self.config = config
         self.cuts = layout.cuts
         self.longest = layout.longest
         self.num_attended = 0
         """Layers that have attended so far; compiled layers don't count."""
+
+    @contextmanager
+    def attending(self) -> Iterator[None]:
+        """``_packed_mode`` for one layer in the backward pass: cheap, and without its checks."""
+        before = self.config._attn_implementation
+        self.config._attn_implementation = PACKED
+        try:
+            yield
+        finally:
+            self.config._attn_implementation = before
 
 
 def check_trainable(model: PreTrainedModel) -> None:
@@ -88,7 +98,7 @@ def packed_hidden(model: PreTrainedModel, layout: PackedLayout, recompute: bool 
         raise PonderError(
             "gradient_checkpointing", True, "switch it off, or put the model in eval mode"
         )
-    current = PackedPass(layout)
+    current = PackedPass(layout, model.config)
     run = _runner(model, recompute and torch.is_grad_enabled())
     with _packed_mode(model), layers_run_by(model, run) if run else nullcontext():
         hidden: Tensor = model.base_model(
@@ -98,7 +108,7 @@ def packed_hidden(model: PreTrainedModel, layout: PackedLayout, recompute: bool 
             packed_pass=current,
         ).last_hidden_state
     num_layers = model.config.num_hidden_layers
-    if current.num_attended != num_layers and not is_compiled(model):
+    if current.num_attended != num_layers and run in (None, recomputed):
         raise _unsupported(
             model.config.model_type,
             f"only {current.num_attended} of {num_layers} layers attended",
@@ -129,9 +139,10 @@ def completion_logprobs(
 
 def _runner(model: PreTrainedModel, recompute: bool) -> Runner | None:
     """What runs the layers; None: they themselves."""
-    if is_compiled(model):
+    # Without a varlen kernel, attention's shapes change with every layout: not worth compiling.
+    if is_compiled(model) and has_kernels(model.device, model.dtype):
         return compiled_runner(recompute)
-    return recomputed_in(partial(_attending, model)) if recompute else None
+    return recomputed if recompute else None
 
 
 @contextmanager
@@ -145,17 +156,6 @@ def _packed_mode(model: PreTrainedModel) -> Iterator[None]:
         yield
     finally:
         model.set_attn_implementation(before)
-
-
-@contextmanager
-def _attending(model: PreTrainedModel) -> Iterator[None]:
-    """``_packed_mode`` for a single layer that is recomputed: cheap, and without its checks."""
-    before = model.config._attn_implementation
-    model.config._attn_implementation = PACKED
-    try:
-        yield
-    finally:
-        model.config._attn_implementation = before
 
 
 def _attend(

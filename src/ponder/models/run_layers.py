@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import nn
@@ -24,6 +24,14 @@ from ponder.models.layers import decoder_layers
 
 Runner = Callable[..., Any]
 """Called with a layer and the arguments of its forward pass."""
+
+
+class PassMode(Protocol):
+    """What a layer needs around it when the backward pass calls it."""
+
+    def attending(self) -> AbstractContextManager[None]:
+        """Inside, the layer's attention is that of the forward pass."""
+        ...
 
 
 @contextmanager
@@ -47,10 +55,16 @@ def plain(layer: nn.Module, *args: Any, **kwargs: Any) -> Any:
     return type(layer).forward(layer, *args, **kwargs)
 
 
-def recomputed(layer: nn.Module, *args: Any, **kwargs: Any) -> Any:
+def recomputed(layer: nn.Module, *args: Any, packed_pass: PassMode, **kwargs: Any) -> Any:
     """The same, keeping its inputs and its attention's output for the backward pass, which
     computes the rest again. Dropout must be off."""
-    again = partial(plain, layer, **kwargs)
+
+    def again(*inputs: Any) -> Any:
+        if torch.compiler.is_compiling():  # the backward pass runs what was traced in the forward
+            return plain(layer, *inputs, packed_pass=packed_pass, **kwargs)
+        with packed_pass.attending():
+            return plain(layer, *inputs, packed_pass=packed_pass, **kwargs)
+
     return checkpoint(
         again,
         *args,
@@ -58,25 +72,6 @@ def recomputed(layer: nn.Module, *args: Any, **kwargs: Any) -> Any:
         preserve_rng_state=False,
         context_fn=_keeping_attention,
     )
-
-
-def recomputed_in(mode: Callable[[], AbstractContextManager[None]]) -> Runner:
-    """``recomputed`` for a layer that, run by the backward pass, needs ``mode`` around it."""
-
-    def run(layer: nn.Module, *args: Any, **kwargs: Any) -> Any:
-        def again(*inputs: Any) -> Any:
-            with mode():
-                return plain(layer, *inputs, **kwargs)
-
-        return checkpoint(
-            again,
-            *args,
-            use_reentrant=False,
-            preserve_rng_state=False,
-            context_fn=_keeping_attention,
-        )
-
-    return run
 
 
 def _keeping_attention() -> tuple[AbstractContextManager[Any], AbstractContextManager[Any]]:
