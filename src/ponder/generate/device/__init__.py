@@ -1,1 +1,1 @@
-"""The local engine where a step runs on the device alone: paged cache, kernels, graphs, scheduler."""
+"""The local engine where a step runs on the device: paged cache, kernels, graphs."""

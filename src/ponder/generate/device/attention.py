@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from ponder.generate.device import reference
 from ponder.generate.device.cache import KvCache
 from ponder.generate.device.flash import can_flash, flash_varlen
-from ponder.generate.device.latent import Latent, latent_of
+from ponder.generate.device.latent import latent_of
 from ponder.generate.device.launch import EVERYTHING, decode_attention
 
 
@@ -91,8 +91,8 @@ class PrefillPass:
         self._cache = cache
         self._write_rows = write_rows
         self._read_rows = read_rows
-        self._query_lengths = tuple(query_lengths)
-        self._key_lengths = tuple(key_lengths)
+        self._query_lengths = list(query_lengths)
+        self._key_lengths = list(key_lengths)
         self._query_starts = _starts(query_lengths, write_rows.device)
         self._key_starts = _starts(key_lengths, write_rows.device)
 
@@ -126,9 +126,9 @@ class PrefillPass:
             longest = (max(self._query_lengths), max(self._key_lengths))
             return flash_varlen(query, key, value, starts, longest, scale, window)
         pieces = zip(
-            query.split(self._query_lengths),
-            key.split(self._key_lengths),
-            value.split(self._key_lengths),
+            torch.split(query, self._query_lengths),
+            torch.split(key, self._key_lengths),
+            torch.split(value, self._key_lengths),
             strict=True,
         )
         return torch.cat([_causal(q, k, v, scale, window) for q, k, v in pieces])
@@ -141,8 +141,11 @@ def _causal(q: Tensor, k: Tensor, v: Tensor, scale: float, window: int | None) -
     seen = distance >= 0
     if window is not None:
         seen &= distance < window
+    query, key, value = (tensor.transpose(0, 1)[None] for tensor in (q, k, v))
     out = F.scaled_dot_product_attention(
-        *(tensor.transpose(0, 1)[None] for tensor in (q, k, v)),
+        query,
+        key,
+        value,
         attn_mask=seen,
         scale=scale,
         enable_gqa=q.shape[1] != k.shape[1],
@@ -159,6 +162,3 @@ def _starts(lengths: Sequence[int], device: torch.device) -> Tensor:
     """[len(lengths) + 1] int32: where each begins, and the end."""
     ends = torch.tensor([0, *lengths]).cumsum(0, dtype=torch.int32)
     return ends.to(device, non_blocking=True)
-
-
-__all__ = ["DecodePass", "Latent", "PrefillPass"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -68,7 +69,7 @@ def join_weights(model: nn.Module) -> int:
             if parts[0] is None:
                 continue
             whole = torch.cat([part.data for part in parts])
-            for part, view in zip(parts, whole.split([len(p) for p in parts]), strict=True):
+            for part, view in zip(parts, torch.split(whole, [len(p) for p in parts]), strict=True):
                 part.data = view
     return len(groups)
 
@@ -92,7 +93,7 @@ def _candidates(model: nn.Module) -> list[list[nn.Linear]]:
 def _are_joined(group: list[nn.Linear]) -> bool:
     return all(
         _follows(getattr(first, name), getattr(second, name))
-        for first, second in zip(group, group[1:], strict=False)
+        for first, second in itertools.pairwise(group)
         for name in ("weight", "bias")
     )
 
@@ -115,7 +116,8 @@ class _Part(nn.Linear):
     first: int
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.whole(x)[..., self.first : self.first + self.out_features]
+        whole: Tensor = self.whole(x)
+        return whole[..., self.first : self.first + self.out_features]
 
 
 @contextmanager

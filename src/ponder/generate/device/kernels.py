@@ -9,7 +9,7 @@ import triton
 import triton.language as tl
 
 
-@triton.jit
+@triton.jit  # type: ignore[untyped-decorator]
 def prompt_attention(  # type: ignore[no-untyped-def]
     query,
     pages,
@@ -95,7 +95,7 @@ def prompt_attention(  # type: ignore[no-untyped-def]
     tl.store(partial_lse + head, top + tl.log2(total), mask=ok)
 
 
-@triton.jit
+@triton.jit  # type: ignore[untyped-decorator]
 def decode_attention(  # type: ignore[no-untyped-def]
     query,
     new_key,
@@ -279,7 +279,7 @@ def decode_attention(  # type: ignore[no-untyped-def]
             tl.store(partial_lse + which, top + tl.log2(total), mask=head_ok)
 
 
-@triton.jit
+@triton.jit  # type: ignore[untyped-decorator]
 def merge_splits(  # type: ignore[no-untyped-def]
     partial,
     partial_lse,
@@ -297,7 +297,10 @@ def merge_splits(  # type: ignore[no-untyped-def]
     MIN_SPLIT: tl.constexpr,
     HAS_RUNS: tl.constexpr,
 ):
-    """Weigh the parts of ``decode_attention`` by their sums of exponentials. Grid: (rows, heads)."""
+    """Weigh the parts of ``decode_attention`` by their sums of exponentials.
+
+    Grid: (rows, heads).
+    """
     row = tl.program_id(0)
     head = tl.program_id(1)
     if tl.load(active + row) == 0:
@@ -331,11 +334,14 @@ def merge_splits(  # type: ignore[no-untyped-def]
     tl.store(out + place, mixed.to(out.dtype.element_ty), mask=dims < VALUE_DIM)
 
 
-@triton.jit
+@triton.jit  # type: ignore[untyped-decorator]
 def block_sums(  # type: ignore[no-untyped-def]
     logits, tops, sums, inverse_temperature, size, num_blocks, BLOCK: tl.constexpr
 ):
-    """Of each block of logits: the largest and the sum of exponentials below it. Grid: (rows, blocks)."""
+    """Of each block of logits: the largest and the sum of exponentials.
+
+    Grid: (rows, blocks).
+    """
     row = tl.program_id(0).to(tl.int64)
     block = tl.program_id(1)
     ids = block * BLOCK + tl.arange(0, BLOCK)
@@ -346,7 +352,7 @@ def block_sums(  # type: ignore[no-untyped-def]
     tl.store(sums + row * num_blocks + block, tl.sum(tl.exp(x - top), 0))
 
 
-@triton.jit
+@triton.jit  # type: ignore[untyped-decorator]
 def invert_cdf(  # type: ignore[no-untyped-def]
     logits,
     tops,

@@ -45,7 +45,7 @@ class Latent:
     def absorb(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Query [B, heads, T, rank + rotated], key [B, 1, T, the same], value [B, 1, T, rank]."""
         by_key, _ = self._expansion()
-        plain, rotated = query.split([self._nope, query.shape[3] - self._nope], -1)
+        plain, rotated = torch.split(query, [self._nope, query.shape[3] - self._nope], -1)
         query = torch.cat([torch.einsum("bhtn,hnr->bhtr", plain, by_key), rotated], -1)
         key = self.of_tokens(key)
         return query, key, key[..., : by_key.shape[2]]
@@ -58,7 +58,7 @@ class Latent:
     def expand(self, kept: Tensor) -> tuple[Tensor, Tensor]:
         """Keys [K, heads, nope + rotated] and values [K, heads, value] of [K, rank + rotated]."""
         by_key, by_value = self._expansion()
-        latent, rotated = kept.split([by_key.shape[2], kept.shape[1] - by_key.shape[2]], -1)
+        latent, rotated = torch.split(kept, [by_key.shape[2], kept.shape[1] - by_key.shape[2]], -1)
         keys = torch.einsum("kr,hnr->khn", latent, by_key)
         keys = torch.cat([keys, rotated[:, None].expand(-1, len(by_key), -1)], -1)
         return keys, torch.einsum("kr,hvr->khv", latent, by_value)
@@ -67,7 +67,7 @@ class Latent:
         """W_k [heads, nope, rank] and W_v [heads, value, rank]."""
         weight = self._module.kv_b_proj.weight
         by_head = weight.view(self._module.num_heads, -1, weight.shape[1])
-        by_key, by_value = by_head.split([self._nope, by_head.shape[1] - self._nope], 1)
+        by_key, by_value = torch.split(by_head, [self._nope, by_head.shape[1] - self._nope], 1)
         return by_key, by_value
 
 

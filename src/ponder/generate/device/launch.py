@@ -49,8 +49,8 @@ def decode_attention(
             value_dim]; any strides between rows and heads.
         pages: [2] int64, the addresses of the layer's keys and values (see ``KvCache``): they are
             written, and are no arguments of this operator, because they must be free to move.
-        page_table: [rows, width] int32; prefix, own, active, runs: [rows] int64; rows >= N. A run of r
-            rows with the same prompt pages is r, then r - 1 zeros; a row alone is 1.
+        page_table: [rows, width] int32; prefix, own, active, runs: [rows] int64; rows >= N. A run
+            of r rows with the same prompt pages is r, then r - 1 zeros; a row alone is 1.
         window: tokens that a token sees, itself included.
         splits: parts of a sequence that may be computed side by side, a power of 2.
         is_latent: ``value`` is ignored, the first ``value_dim`` numbers of the keys are the values.

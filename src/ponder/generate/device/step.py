@@ -159,7 +159,7 @@ class Graphs:
         self._slots.silence()
         graph = torch.cuda.CUDAGraph()
         with self._warm_up():
-            stream = torch.cuda.Stream()
+            stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
             stream.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(stream):
                 for _ in range(2):
