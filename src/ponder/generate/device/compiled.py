@@ -68,9 +68,11 @@ def join_weights(model: nn.Module) -> int:
             parts = [getattr(linear, name) for linear in group]
             if parts[0] is None:
                 continue
-            whole = torch.cat([part.data for part in parts])
-            for part, view in zip(parts, torch.split(whole, [len(p) for p in parts]), strict=True):
-                part.data = view
+            with torch.inference_mode(False):  # they will be trained
+                whole = torch.cat([part.data for part in parts])
+                views = torch.split(whole, [len(part) for part in parts])
+                for part, view in zip(parts, views, strict=True):
+                    part.data = view
     return len(groups)
 
 

@@ -162,9 +162,10 @@ def decode_attention(  # type: ignore[no-untyped-def]
         start = tl.where(is_shared, first_own // PAGE, start)
     num_pages = tl.cdiv(end, PAGE) - start
     num_splits = tl.minimum(tl.maximum(num_pages // MIN_SPLIT, 1), SPLITS)
+    length = tl.maximum(tl.cdiv(num_pages, num_splits), 1)
+    num_splits = tl.maximum(tl.cdiv(num_pages, length), 1)  # none of them empty: 0 / 0 is nan
     if split >= num_splits:
         return
-    length = tl.cdiv(num_pages, num_splits)
     start = start + split * length
     stop = tl.minimum(start + length, tl.cdiv(end, PAGE))
 
@@ -315,6 +316,8 @@ def merge_splits(  # type: ignore[no-untyped-def]
         start = tl.where(tl.load(runs + row) != 1, first_own // PAGE, start)
     num_pages = tl.cdiv(end, PAGE) - start
     num_splits = tl.minimum(tl.maximum(num_pages // MIN_SPLIT, 1), SPLITS)
+    length = tl.maximum(tl.cdiv(num_pages, num_splits), 1)
+    num_splits = tl.maximum(tl.cdiv(num_pages, length), 1)
     if num_splits == 1:
         return
     splits = tl.arange(0, SPLITS)
@@ -349,6 +352,7 @@ def block_sums(  # type: ignore[no-untyped-def]
     x = x * inverse_temperature
     top = tl.max(x, 0)
     tl.store(tops + row * num_blocks + block, top)
+    top = tl.where(top == -float("inf"), 0.0, top)  # a block of tokens that can't be: sum 0
     tl.store(sums + row * num_blocks + block, tl.sum(tl.exp(x - top), 0))
 
 

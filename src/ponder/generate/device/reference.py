@@ -35,7 +35,8 @@ def decode_attention(
     table, prefix, own = page_table[:num_rows].long(), prefix[:num_rows], own[:num_rows]
     first_own = (prefix + PAGE_TOKENS - 1) // PAGE_TOKENS * PAGE_TOKENS
     new_column = (first_own + own).unsqueeze(1)
-    new_row = table.gather(1, new_column // PAGE_TOKENS) * PAGE_TOKENS + new_column % PAGE_TOKENS
+    new_page = (new_column // PAGE_TOKENS).clamp(max=table.shape[1] - 1)  # of rows that are over
+    new_row = table.gather(1, new_page) * PAGE_TOKENS + new_column % PAGE_TOKENS
     is_active = active[:num_rows].bool()
     value_rows[new_row[is_active, 0]] = value[is_active, :, 0]
     key_rows[new_row[is_active, 0]] = key[is_active, :, 0]
