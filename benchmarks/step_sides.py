@@ -34,7 +34,7 @@ def run_ponder(job: Job) -> Row:
     workload = TrainWorkload(**job["workload"])
     model, tokenizer = open_shape(workload.shape, job["device"], job["dtype"])
     config = make_config(job, workload)
-    policy = make_policy(model, config)
+    policy = make_policy(model, config, workload)
     step = ponder_step(policy, tokenizer, workload, job["device"])
     _, first = timed(lambda: step(0), job["device"])
     reset_peak(job["device"])

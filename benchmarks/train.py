@@ -128,7 +128,7 @@ def run_ponder(job: Job) -> Row:
     workload = TrainWorkload(**job["workload"])
     model, _ = open_shape(workload.shape, job["device"], job["dtype"])
     config = make_config(job, workload)
-    policy = make_policy(model, config)
+    policy = make_policy(model, config, workload)
 
     def update(seed: int) -> None:
         batch = make_one_batch(workload, seed, model.config.vocab_size)

@@ -60,18 +60,24 @@ def make_config(job: Job, workload: TrainWorkload) -> Any:
     return RLConfig.model_validate(unflatten(values | parse_overrides(RLConfig, job["settings"])))
 
 
-def make_policy(model: Any, config: Any) -> Any:
-    """The trainer's policy as a run makes it: adapters where asked for, compiled on a GPU."""
-    from ponder.models.compiled import compile_layers
+def make_policy(model: Any, config: Any, workload: TrainWorkload) -> Any:
+    """The trainer's policy as a run makes it: sizes by plan, adapters where asked for."""
+    from ponder.plan.demand import demand_of
+    from ponder.plan.devices import this_gpu
+    from ponder.plan.plan import make_plan
+    from ponder.plan.read import shape_of
     from ponder.train.policy import Policy
+    from ponder.train.sizes import resolve_sizes
 
     if config.lora.rank:
         from ponder.models.lora import add_lora
 
         add_lora(model, config.lora, 0)
-    if config.batch.compile and model.device.type == "cuda":
-        compile_layers(model)
-    return Policy(model, config)
+    plan, gpu = None, this_gpu() if model.device.type == "cuda" else None
+    if gpu is not None:
+        demand = demand_of(config, workload.prompt_tokens)
+        plan = make_plan(demand, shape_of(model.config, workload.shape), gpu)
+    return Policy(model, resolve_sizes(config, plan))
 
 
 def settings_of(config: Any) -> Row:

@@ -1,7 +1,8 @@
 """The wordings of the countdown corpus, in English and in Chinese.
 
-As in ``phrases``: only banks of checking (``check``, ``differs``, ``again``, ``cosmetic``) hold
-words of the paper's reflective list. ``{e}`` is an expression, ``{v}`` its value, ``{t}`` the
+As in ``phrases``: only banks of checking (``check``, ``compare``, ``differs``, ``again``,
+``cosmetic``) hold words of the paper's reflective list. ``compare`` writes the target down next to
+the value before the verdict is given, which a small model learns sooner than to look for it. ``{e}`` is an expression, ``{v}`` its value, ``{t}`` the
 target.
 """
 
@@ -18,6 +19,7 @@ class SearchPhrases:
     begin: tuple[str, ...]
     conclude: tuple[str, ...]
     check: tuple[str, ...]
+    compare: tuple[str, ...]
     matches: tuple[str, ...]
     differs: tuple[str, ...]
     again: tuple[str, ...]
@@ -38,15 +40,15 @@ ENGLISH_SEARCH = SearchPhrases(
         " Check: ",
         " Wait: ",
     ),
-    matches=(". That is {t}, so {e}.", ". It matches: {e}.", ". Good, {e}.", ". Yes, {t}: {e}."),
-    differs=(
-        ", wrong.",
-        ", but not {t}.",
-        ". Wait, that is not {t}.",
-        ". That is a mistake.",
-        ", wrong, not {t}.",
-        ", an error.",
+    compare=(
+        ". I need {t}: ",
+        ". Target {t}: ",
+        ". The target is {t}: ",
+        ". Check against {t}: ",
+        ". Wait, I need {t}: ",
     ),
+    matches=("good, so {e}.", "yes, {e}.", "right: {e}.", "that is it: {e}."),
+    differs=("wrong.", "wrong.", "no, a mistake.", "an error.", "but no, {v}."),
     again=(" ", " ", " ", " Retry: ", " Now ", " Try "),
     settle=(" I take {e}.", " So {e}.", " I leave it at {e}."),
     cosmetic=(" Let me check. Yes.", " Wait, is it? Yes, it is {t}.", " I check it: good."),
@@ -58,8 +60,9 @@ CHINESE_SEARCH = SearchPhrases(
     begin=("", "", "", "首先，", "试试", "我来看："),
     conclude=("。所以{e}。", "，所以{e}。", "。就是{e}。"),
     check=("等等，我检查一下：", "我来验证：", "但是我要检查：", "检查："),
-    matches=("。正好是{t}，所以{e}。", "。对了：{e}。", "。没问题，{e}。"),
-    differs=("，错误。", "，不是{t}。", "。等等，不是{t}。", "，不对。"),
+    compare=("。要{t}：", "。目标{t}：", "。检查，要{t}："),
+    matches=("对，{e}。", "正好，所以{e}。", "没问题：{e}。"),
+    differs=("错误。", "不对。", "不是，{v}。"),
     again=("", "", "再试：", "换一个："),
     settle=("就用{e}。", "所以{e}。"),
     cosmetic=("检查一下，对。", "等等，对的，是{t}。"),

@@ -108,12 +108,18 @@ class Searcher:
         text, chain = self.guess()
         return text + self.say(self.phrases.cosmetic, chain), chain
 
+    def verdict(self, chain: Chain) -> str:
+        """What came out beside the target, and whether they are the same."""
+        is_right = chain.value == self.problem.target
+        verdict = self.phrases.matches if is_right else self.phrases.differs
+        return self.say(self.phrases.compare, chain) + self.say(verdict, chain)
+
     def checked(self) -> tuple[str, Chain]:
         text, chain = self.guess()
         text += self.rng.choice(self.phrases.check) + ", ".join(chain.equations())
+        text += self.verdict(chain)
         if chain.value == self.problem.target:
-            return text + self.say(self.phrases.matches, chain), chain
-        text += self.say(self.phrases.differs, chain)
+            return text, chain
         if self.rng.random() < 0.5:
             chain = self.attempt(self.shares.guess_right_rate)
         return text + self.say(self.phrases.settle, chain), chain
@@ -128,10 +134,9 @@ class Searcher:
             chain = self.another(right_rate, seen)
             work = ", ".join(chain.equations())
             seen.add(work)
-            text += work
+            text += work + self.verdict(chain)
             if chain.value == self.problem.target:
-                return text + self.say(self.phrases.matches, chain), chain
-            text += self.say(self.phrases.differs, chain)
+                return text, chain
             if tries == shares.most_tries or rng.random() >= goes_on:
                 break
             text += self.say(self.phrases.again, chain)
