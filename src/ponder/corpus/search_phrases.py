@@ -2,8 +2,8 @@
 
 As in ``phrases``: only banks of checking (``check``, ``compare``, ``differs``, ``again``,
 ``cosmetic``) hold words of the paper's reflective list. ``compare`` writes the target down next to
-the value before the verdict is given, which a small model learns sooner than to look for it. ``{e}`` is an expression, ``{v}`` its value, ``{t}`` the
-target.
+the value before the verdict is given, which a small model learns sooner than to look for it.
+``{e}`` is an expression, ``{v}`` its value, ``{t}`` the target.
 """
 
 from __future__ import annotations
