@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ponder.generate.batch import Sequence
 from ponder.generate.device.attention import PrefillPass
 from ponder.generate.device.cache import KvCache
-from ponder.generate.device.scheduler import Scheduler, Span
+from ponder.generate.device.scheduler import PREFILL_TOKENS, Scheduler, Span
 from ponder.generate.device.slots import CHUNK_STEPS, Slots
 from ponder.generate.device.step import DecodeStep, Graphs
 from ponder.generate.ending import Ending
@@ -154,7 +154,9 @@ class Loop:
             prefix.pages = self._scheduler.free.take(num_pages)
             tokens = list(prompts[0].token_ids[: num_pages * PAGE_TOKENS])
             rows = cache_rows(prefix.pages, len(tokens))
-            self._prefill([Span(tokens, rows, rows)])
+            for first in range(0, len(tokens), PREFILL_TOKENS):
+                end = first + PREFILL_TOKENS
+                self._prefill([Span(tokens[first:end], rows[first:end], rows[:end])])
         for group in groups:
             for row in group:
                 row.group.prefix = prefix

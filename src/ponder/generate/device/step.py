@@ -36,8 +36,9 @@ class Stops:
     def set(self, end: frozenset[int], suspect: frozenset[int]) -> None:
         for table, tokens in ((self.is_end, end), (self.is_suspect, suspect)):
             table.zero_()
-            if tokens:
-                table[torch.tensor(sorted(tokens), device=table.device)] = True
+            known = [token for token in sorted(tokens) if token < len(table)]
+            if known:  # a tokenizer may have more tokens than the model
+                table[torch.tensor(known, device=table.device)] = True
 
 
 class DecodeStep:
