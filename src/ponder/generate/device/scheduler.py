@@ -83,6 +83,8 @@ class Scheduler:
             own = self._pages_ahead(row)
             spare = self.spare * (len(self.running) + len(self._loading))
             if prompt + own + spare > len(self.free):
+                self._drop_idle_prompts(row.group)
+            if prompt + own + spare > len(self.free):
                 if not (self.running or self._loading):
                     raise _too_small(self.free, prompt + own)
                 return
@@ -136,6 +138,8 @@ class Scheduler:
                     row.pages += self.free.take(missing)
                     grown.add(id(row))
                 place += 1
+            elif self._drop_idle_prompts():
+                continue
             elif len(self.running) > 1:
                 self._preempt(self.running.pop())
             elif not self._loading:
@@ -186,9 +190,24 @@ class Scheduler:
         self.free.give(row.pages)
         row.pages = []
         self.num_preempted += 1
-        others = [*self.running, *(other for other, _ in self._loading)]
-        self._drop_prompt(row.group, all(other.group is not row.group for other in others))
+        self._drop_prompt(row.group, id(row.group) not in self._groups_in())
         self.waiting.appendleft(row)
+
+    def _groups_in(self) -> set[int]:
+        """``id`` of the groups of which some sequence loads or runs."""
+        return {id(row.group) for row in (*self.running, *(row for row, _ in self._loading))}
+
+    def _drop_idle_prompts(self, kept: PromptPages | None = None) -> bool:
+        """Free prompts of groups that only wait (they are computed again); whether there were."""
+        used = self._groups_in()
+        idle = [
+            row.group
+            for row in self.waiting
+            if row.group.own and row.group is not kept and id(row.group) not in used
+        ]
+        for group in idle:
+            self._drop_prompt(group, True)  # the second time it has none
+        return bool(idle)
 
     def _unload(self) -> None:
         """The last one that loads waits again; what of its tokens is computed is lost."""
