@@ -5,12 +5,12 @@ from __future__ import annotations
 import random
 
 import pytest
+import torch
 from tests.generate.device.helpers import DeviceGenerator, assert_same
 from tests.generate.helpers import random_prompts, trainer_logprobs
 
-import torch
-
 from ponder.config.rl import EngineConfig
+from ponder.errors import PonderError
 from ponder.generate.device import loop, scheduler
 from ponder.generate.local import LocalGenerator
 from ponder.models.tiny import make_tiny_model
@@ -138,7 +138,7 @@ def test_each_is_told_of_once_while_others_run() -> None:
     assert told != everyone  # by their end, not by their place
 
 
-class _Interrupted(Exception):
+class _InterruptedError(Exception):
     pass
 
 
@@ -151,9 +151,9 @@ def test_nothing_is_left_when_on_finished_raises() -> None:
     generator = DeviceGenerator(model, tokenizer, max_batch_size=2)
 
     def fail(completion) -> None:
-        raise _Interrupted
+        raise _InterruptedError
 
-    with pytest.raises(_Interrupted):
+    with pytest.raises(_InterruptedError):
         generator.generate(prompts, 4, SAMPLING, 0, on_finished=fail)
     assert model.config._attn_implementation == attention
     assert model.training
@@ -258,8 +258,6 @@ def test_a_waiting_groups_prompt_gives_way() -> None:
 
 
 def test_too_little_memory_for_one_is_an_error() -> None:
-    from ponder.errors import PonderError
-
     model, tokenizer = make_tiny_model(16)
     generator = with_memory(model, tokenizer, 4)
     with pytest.raises(PonderError, match=r"engine\.memory_gib"):

@@ -137,8 +137,6 @@ class World:
         assert sorted(everything) == list(range(1, self.free.capacity + 1))
 
 
-
-
 @st.composite
 def make_world(draw: st.DrawFn) -> World:
     num_groups = draw(st.integers(1, 5))
@@ -201,7 +199,8 @@ def test_the_last_to_come_is_the_first_to_go() -> None:
     assert scheduler.num_preempted > 0
     assert scheduler.running[0] is world.rows[0]
     assert scheduler.waiting[-1] is world.rows[2]
-    assert world.rows[2].token_ids and not world.rows[2].pages
+    assert world.rows[2].token_ids
+    assert not world.rows[2].pages
     world.run()
     assert [len(row.token_ids) for row in world.rows] == [128, 128, 128]
 

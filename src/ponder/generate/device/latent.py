@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from ponder.errors import PonderError
+from ponder.models.linear import OneDNNLinear
 
 ATTRIBUTE = "ponder_latent"
 
@@ -65,10 +66,20 @@ class Latent:
 
     def _expansion(self) -> tuple[Tensor, Tensor]:
         """W_k [heads, nope, rank] and W_v [heads, value, rank]."""
-        weight = self._module.kv_b_proj.weight
+        weight = self._weight()
         by_head = weight.view(self._module.num_heads, -1, weight.shape[1])
         by_key, by_value = torch.split(by_head, [self._nope, by_head.shape[1] - self._nope], 1)
         return by_key, by_value
+
+    def _weight(self) -> Tensor:
+        """[heads * (nope + value), rank]: what the expansion does, with adapters if it has any."""
+        linear = self._module.kv_b_proj
+        if type(linear) in (nn.Linear, OneDNNLinear):
+            return linear.weight  # type: ignore[no-any-return]
+        assert self._last is not None
+        unit = torch.eye(self._last.shape[-1], dtype=self._last.dtype, device=self._last.device)
+        product: Tensor = linear(unit)
+        return product.t().contiguous()
 
 
 def latent_of(module: nn.Module) -> Latent | None:

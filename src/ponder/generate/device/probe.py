@@ -79,12 +79,29 @@ def _probe(model: Any) -> _ProbePass:
 
 
 def _has_plain_head(model: Any) -> bool:
+    """Whether the head gets the hidden states as they are, and the logits are what it returns.
+
+    It is made to return large numbers: a soft cap would not show in those of a random model.
+    """
     head = model.get_output_embeddings()
-    ids = torch.ones(1, 1, dtype=torch.int64, device=model.get_input_embeddings().weight.device)
     if not isinstance(head, nn.Linear):
         return False
-    with torch.inference_mode(), engine_mode(model):
-        inputs = {"input_ids": ids, "position_ids": ids, "use_cache": False}
-        hidden = model.base_model(**inputs, engine_pass=_ProbePass()).last_hidden_state
-        logits = model(**inputs, engine_pass=_ProbePass()).logits
-    return bool(torch.allclose(head(hidden).float(), logits.float(), rtol=1e-2, atol=1e-3))
+    weight = model.get_input_embeddings().weight
+    ids = torch.ones(1, 1, dtype=torch.int64, device=weight.device)
+    inputs = {"input_ids": ids, "position_ids": ids, "use_cache": False}
+    said = torch.linspace(-100, 100, len(head.weight), device=weight.device).to(weight.dtype)
+    heard: list[Tensor] = []
+
+    def answer(_module: nn.Module, args: tuple[Tensor], output: Tensor) -> Tensor:
+        heard.append(args[0])
+        return said.expand_as(output)
+
+    hook = head.register_forward_hook(answer)
+    try:
+        with torch.inference_mode(), engine_mode(model):
+            hidden = model.base_model(**inputs, engine_pass=_ProbePass()).last_hidden_state
+            logits = model(**inputs, engine_pass=_ProbePass()).logits
+            same = all(torch.allclose(hidden, each, rtol=1e-2, atol=1e-3) for each in heard)
+            return bool(heard) and same and torch.equal(logits[0, 0].to(said.dtype), said)
+    finally:
+        hook.remove()
