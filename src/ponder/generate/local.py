@@ -85,6 +85,9 @@ class LocalGenerator:
         if not prompts:
             return []
         self._check(prompts, sampling, limits)
+        if limits is not None and [len(group) for group in limits] != [group_size] * len(prompts):
+            shape = [len(group) for group in limits]
+            raise PonderError("limits", shape, f"need {group_size} for each of the prompts")
         most = sampling.max_completion_tokens
         caps = [[most] * group_size] * len(prompts)
         if limits is not None:
@@ -139,7 +142,7 @@ class LocalGenerator:
                 raise PonderError("prompt", prompt.problem_id, "a prompt needs at least one token")
         limit = sampling.max_completion_tokens
         if limits is not None and not all(n >= 1 for group in limits for n in group):
-            raise PonderError("limits", min(map(min, limits)), "each must be at least 1")
+            raise PonderError("limits", limits, "each must be at least 1")
         if limit < 1:
             raise PonderError("sampling.max_completion_tokens", limit, "must be at least 1")
         longest = max(len(prompt.token_ids) for prompt in prompts)

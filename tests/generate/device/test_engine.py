@@ -266,3 +266,35 @@ def test_too_little_memory_for_one_is_an_error() -> None:
     found = generator.generate(random_prompts((40,)), 3, sampling, 0)
     expected = LocalGenerator(model, tokenizer).generate(random_prompts((40,)), 3, sampling, 0)
     assert_same(found, expected)
+
+
+def test_limits_for_some_only() -> None:
+    model, tokenizer = make_tiny_model(17)
+    generator = DeviceGenerator(model, tokenizer)
+    with pytest.raises(PonderError, match="limits"):
+        generator.generate(random_prompts((4, 5)), 2, SAMPLING, 0, limits=[[3, 3], [3]])
+    with pytest.raises(PonderError, match="at least 1"):
+        generator.generate(random_prompts((4,)), 2, SAMPLING, 0, limits=[[3, 0]])
+
+
+def test_memory_that_runs_out_half_way_is_given_back(monkeypatch) -> None:
+    model, tokenizer = make_tiny_model(18)
+    generator = DeviceGenerator(model, tokenizer)
+    prompts = random_prompts((4, 40))
+    expected = generator.generate(prompts, 2, SAMPLING, 0)
+    assert generator._engine is not None
+    cache = generator._engine._cache
+    new, calls = type(cache)._new, iter((None, None, None))
+
+    def run_out(self, shape):
+        if next(calls, "over") == "over":
+            raise torch.OutOfMemoryError
+        return new(self, shape)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(cache), "_new", run_out)
+        with pytest.raises(torch.OutOfMemoryError):
+            generator.generate(prompts, 2, SAMPLING, 0)
+    assert not cache.keys
+    assert not cache.values
+    assert_same(generator.generate(prompts, 2, SAMPLING, 0), expected)

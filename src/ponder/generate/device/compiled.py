@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import operator
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -16,6 +17,8 @@ from ponder.models.layers import decoder_layers
 
 SIDE_BY_SIDE = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
 """Linear layers of one module that read the same input: one product is faster than several."""
+
+IN_PLACE = (operator.setitem, operator.iadd, operator.isub, operator.imul, operator.itruediv)
 
 
 @contextmanager
@@ -44,7 +47,11 @@ def drop_repeats(graph: torch.fx.GraphModule) -> int:
     """Let every linear product with the same arguments be computed once; returns how many went."""
     seen: dict[Any, torch.fx.Node] = {}
     repeats = 0
-    for node in graph.graph.find_nodes(op="call_function", target=F.linear):
+    for node in list(graph.graph.nodes):
+        if _writes(node):
+            seen.clear()
+        if node.target is not F.linear:
+            continue
         key = (node.args, tuple(node.kwargs.items()))
         first = seen.setdefault(key, node)
         if first is not node:
@@ -53,6 +60,13 @@ def drop_repeats(graph: torch.fx.GraphModule) -> int:
             repeats += 1
     graph.recompile()
     return repeats
+
+
+def _writes(node: torch.fx.Node) -> bool:
+    """Whether it may change a tensor in place: ``x.add_``, ``x += 1``, ``x[0] = 1``."""
+    if node.op == "call_method":
+        return str(node.target).endswith("_")
+    return node.target in IN_PLACE
 
 
 def join_weights(model: nn.Module) -> int:

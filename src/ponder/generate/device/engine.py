@@ -77,8 +77,8 @@ class DeviceEngine:
         num_pages = min(needed, self._most_pages(prompts, limits))
         spare = 1 if num_pages < needed else 0
         with self._mode():
-            self._cache.allocate(num_pages)
             try:
+                self._cache.allocate(num_pages)
                 assert self._device is not None
                 horizon = CHUNK_STEPS if spare else _NO_LIMIT
                 scheduler = Scheduler(FreePages(num_pages), self._max_rows, horizon, spare)
