@@ -65,14 +65,14 @@ def tokens(text: str) -> list[int]:
     return list(TOKENIZER(text)["input_ids"])
 
 
-def ending(*stop: str, limit: int = 100) -> Ending:
-    return Ending(TOKENIZER, [256], stop, limit)
+def ending(*stop: str) -> Ending:
+    return Ending(TOKENIZER, [256], stop)
 
 
 def first_end(rule: Ending, token_ids: list[int]) -> int | None:
     """Number of tokens after which generation would have ended."""
     for count, token in enumerate(token_ids, start=1):
-        if rule.is_suspect(token, count) and rule.reason(token_ids[:count]):
+        if rule.is_suspect(token) and rule.reason(token_ids[:count], 100):
             return count
     return None
 
@@ -98,7 +98,7 @@ def test_suspect_tokens_find_every_stop_string(stop, text) -> None:
 
 def test_most_tokens_are_no_suspects() -> None:
     rule = ending("</answer>")
-    suspects = [token for token in range(256) if rule.is_suspect(token, 1)]
+    suspects = [token for token in range(256) if rule.is_suspect(token)]
     assert letter(">") in suspects
     assert letter("r") not in suspects
     assert len(suspects) < 140  # bytes that are no text on their own, and ">"

@@ -54,10 +54,10 @@ def test_prompts_are_computed_once_and_all_pages_come_back() -> None:
     model, tokenizer = make_tiny_model(0)
     prompts = random_prompts((72, 80, 90), common=70)
     pool = PagePool(4, torch.device("cpu"), torch.float32)  # too small: it must grow
-    ending = Ending(tokenizer, [256], (), 40)
+    ending = Ending(tokenizer, [256], ())
     with engine_mode(model), torch.inference_mode():
         run = GenerationRun(model, pool, ending, Sampling(max_completion_tokens=40), max_rows=4)
-        groups = run.run(prompts, 6, seed=0)
+        groups = run.run(prompts, [[40] * 6] * 3, seed=0)
     assert all(row.finish_reason for group in groups for row in group)
     assert pool.num_taken == 0
     # 64 shared tokens once; then 7, 15 and 25 more tokens each in a page of 32, once per group.
