@@ -25,7 +25,9 @@ def greedy(model: PreTrainedModel, prompt: Prompt, limit: int) -> list[int]:
 
 
 def assert_same(
-    found: Sequence[Sequence[Completion]], expected: Sequence[Sequence[Completion]]
+    found: Sequence[Sequence[Completion]],
+    expected: Sequence[Sequence[Completion]],
+    atol: float = 1e-5,
 ) -> None:
     """The same completions in the same order, log-probabilities up to rounding."""
     assert len(found) == len(expected)
@@ -38,6 +40,6 @@ def assert_same(
             torch.testing.assert_close(
                 torch.tensor(one.sampler_logprobs),
                 torch.tensor(other.sampler_logprobs),
-                atol=1e-5,
+                atol=atol,
                 rtol=1e-5,
             )
