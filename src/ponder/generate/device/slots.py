@@ -105,8 +105,11 @@ class Slots:
         return Chunk(tokens, logprobs, counts, (state[2] == 0).tolist(), (state[3] != 0).tolist())
 
     def silence(self) -> None:
-        """No row is active: steps change nothing (for warming up and capturing)."""
-        self.active.zero_()
+        """No row is active or in a run: steps of any number of rows change nothing.
+
+        For warming up and capturing; ``upload`` brings the sequences back.
+        """
+        self._state.zero_()
         self.step.zero_()
 
 
