@@ -86,7 +86,7 @@ def test_eager_graphs_and_compiled_agree(sampling: Sampling) -> None:
 
 
 def test_calls_of_all_kinds_with_one_engine() -> None:
-    """Other numbers of rows, other widths, other sampling: no graph is used where it isn't right."""
+    """Other numbers of rows, other widths, other sampling: no graph where it isn't right."""
     model, _ = on_gpu(2)
     ours = make_generator(model, rows=30)
     for lengths, group_size, sampling in (
