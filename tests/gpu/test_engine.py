@@ -200,7 +200,7 @@ def wide() -> PreTrainedModel:
         num_key_value_heads=2,
         intermediate_size=1024,
         max_position_embeddings=4096,
-        initializer_range=0.05,
+        initializer_range=0.02,
         eos_token_id=256,
         bos_token_id=None,
     )
