@@ -103,3 +103,19 @@ def test_large_weights_are_not_packed() -> None:
     use_onednn_linears(nn.Sequential(large))
     with packed_weights(nn.Sequential(large)):
         assert large.packed is None
+
+
+def test_packed_bfloat16_products_are_close_and_the_heads_are_float32() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(64, 48), nn.Linear(48, 200)).bfloat16()
+    use_onednn_linears(model)
+    layer, head = model
+    x = torch.randn(20, 64).bfloat16()
+    with torch.inference_mode(), packed_weights(model, head):
+        hidden = layer(x)
+        logits = head(hidden)
+    assert (hidden.dtype, logits.dtype) == (torch.bfloat16, torch.float32)
+    exact = x.double() @ layer.weight.double().t() + layer.bias.double()
+    torch.testing.assert_close(hidden.double(), exact, atol=0.02, rtol=0.01)
+    exact = hidden.double() @ head.weight.double().t() + head.bias.double()
+    torch.testing.assert_close(logits.double(), exact, atol=1e-5, rtol=1e-5)

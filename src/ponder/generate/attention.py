@@ -92,7 +92,7 @@ def engine_mode(model: PreTrainedModel) -> Iterator[None]:
             "engine needs: use another generator",
         )
     try:
-        with packed_weights(model):
+        with packed_weights(model, model.get_output_embeddings()):
             yield
     finally:
         model.set_attn_implementation(attention)
@@ -130,14 +130,15 @@ class PrefillPass:
         keys, values = self._pool.layer(layer, key, value)
         size, heads, _, key_dim = key.shape
         blocks = key.reshape(size, heads, -1, PAGE_TOKENS, key_dim)
-        keys[self._pages] = blocks.permute(0, 2, 1, 4, 3).flatten(0, 1)
+        keys[self._pages] = blocks.permute(0, 2, 1, 4, 3).flatten(0, 1).to(keys.dtype)
         blocks = value.reshape(size, heads, -1, PAGE_TOKENS, value.shape[3])
-        values[self._pages] = blocks.transpose(1, 2).flatten(0, 1)
+        values[self._pages] = blocks.transpose(1, 2).flatten(0, 1).to(values.dtype)
         if self._visible is not None:
             before, before_values = self._prefix.layer(layer, keys, values)
-            before = before.transpose(1, 2).expand(size, -1, -1, -1)
+            before = before.transpose(1, 2).expand(size, -1, -1, -1).to(key.dtype)
+            before_values = before_values.expand(size, -1, -1, -1).to(key.dtype)
             key = torch.cat([before, key], dim=2)
-            value = torch.cat([before_values.expand(size, -1, -1, -1), value], dim=2)
+            value = torch.cat([before_values, value], dim=2)
         out = F.scaled_dot_product_attention(
             query,
             key,

@@ -84,9 +84,9 @@ class DecodeBatch:
     """
 
     def __init__(self, rows: list[Sequence], pool: PagePool, longest: int) -> None:
-        for row in rows:
-            if row.room < MIN_ROOM:
-                row.pages += pool.take(1)
+        short = [row for row in rows if row.room < MIN_ROOM]
+        for row, page in zip(short, pool.take(len(short)), strict=True):
+            row.pages.append(page)
         self.rows = rows
         self._longest = longest
         self.steps_left = min(row.room for row in rows)
@@ -150,13 +150,15 @@ class DecodeBatch:
     ) -> Tensor:
         layer = layer_number(module, window, self._longest)
         keys, values = self._pool.layer(layer, key, value)
-        keys[self._page, :, :, self._place] = key.squeeze(2)
-        values[self._page, :, self._place] = value.squeeze(2)
-        query, bias = query.squeeze(2), self._bias.unsqueeze(1)
+        keys[self._page, :, :, self._place] = key.squeeze(2).to(keys.dtype)
+        values[self._page, :, self._place] = value.squeeze(2).to(values.dtype)
+        dtype, bias = query.dtype, self._bias.unsqueeze(1)
+        query = query.squeeze(2).to(keys.dtype)
         if not self._use_bags:
             out = attend_by_matmul(query, keys, values, self._page_table, bias, scale)
-            return out.unsqueeze(1)
+            return out.to(dtype).unsqueeze(1)
         shape = (query.shape[1], *keys.shape[1:3])
         if shape not in self._bags:
             self._bags[shape] = BagAttention(self._page_table, query.shape[1], keys)
-        return self._bags[shape].attend(query, keys, values, bias, scale).unsqueeze(1)
+        out = self._bags[shape].attend(query, keys, values, bias, scale)
+        return out.to(dtype).unsqueeze(1)

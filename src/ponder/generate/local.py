@@ -173,7 +173,9 @@ class LocalGenerator:
         num_groups = min(len(prompts), num_rows)
         weight = self.model.get_input_embeddings().weight
         num_pages = num_rows * per_row + num_groups * longest
-        return PagePool(num_pages, weight.device, weight.dtype)
+        # Wide keys and values cost memory, but rounding them again would part sampler and trainer.
+        dtype = torch.promote_types(weight.dtype, torch.float32)
+        return PagePool(num_pages, weight.device, dtype)
 
 
 class _Finished:

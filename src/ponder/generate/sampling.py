@@ -80,7 +80,8 @@ def _invert(probs: Tensor, uniform: Tensor) -> Tensor:
     """[N, 1]: the first index whose cumulative sum exceeds uniform * total. [N, V] need not sum
     to one. In two levels, since a running sum is slow: find the block, then the place in it."""
     num_rows, size = probs.shape
-    blocks = F.pad(probs, (0, -size % BLOCK)).view(num_rows, -1, BLOCK)
+    whole = F.pad(probs, (0, -size % BLOCK)) if size % BLOCK else probs
+    blocks = whole.view(num_rows, -1, BLOCK)
     ends = blocks.sum(-1).cumsum(-1)
     target = uniform.unsqueeze(-1) * ends[:, -1:]
     block = torch.searchsorted(ends, target, right=True).clamp_(max=ends.shape[1] - 1)

@@ -20,7 +20,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 PACK_BYTES = 32 * 2**20
-"""Largest weight that is packed; past it the product is bound by memory either way."""
+"""Largest weight of a layer that is packed: copies of larger ones cost too much memory."""
+
+HEAD_BYTES = 256 * 2**20
+"""The same of the head, of which there is one."""
+
+PACKED_DTYPES = (torch.float32, torch.bfloat16)
 
 PACK_ROWS = 256
 """The number of rows that the packed layout is chosen for; any number works."""
@@ -30,7 +35,8 @@ def use_onednn_linears(model: nn.Module) -> int:
     """Make every plain ``nn.Linear`` of ``model`` compute through oneDNN; returns how many.
 
     Parameters, state dict, saved files and gradients stay what they were (up to float32 rounding);
-    only float32 on the CPU takes the new path. Does nothing where that would be no faster.
+    only float32 on the CPU takes the new path (and bfloat16 inside ``packed_weights``; elsewhere it
+    goes through oneDNN anyway). Does nothing where that would be no faster.
     """
     if not onednn_is_faster():
         return 0
@@ -41,16 +47,20 @@ def use_onednn_linears(model: nn.Module) -> int:
 
 
 @contextmanager
-def packed_weights(model: nn.Module) -> Iterator[None]:
+def packed_weights(model: nn.Module, head: nn.Module | None = None) -> Iterator[None]:
     """Inside, the oneDNN linears of ``model`` multiply by a copy of their weights in oneDNN's own
     layout: up to twice as fast for few rows. The weights must not change inside.
 
-    Takes memory for a second copy of them, and so leaves out those of more than ``PACK_BYTES``.
+    Logits are float32 also where the weights are bfloat16: ``head`` is packed as float32, in which
+    products of bfloat16 are exact. Takes memory for a second copy of the weights, and so leaves out
+    those of more than ``PACK_BYTES`` (the head: ``HEAD_BYTES``).
     """
     linears = [module for module in model.modules() if isinstance(module, OneDNNLinear)]
-    linears = [linear for linear in linears if linear.weight.nbytes <= PACK_BYTES]
     for linear in linears:
-        linear.pack()
+        if linear is head:
+            linear.pack(torch.float32, HEAD_BYTES)
+        else:
+            linear.pack(linear.weight.dtype, PACK_BYTES)
     try:
         yield
     finally:
@@ -77,19 +87,25 @@ class OneDNNLinear(nn.Linear):
     packed: Tensor | None = None
     """The weight in oneDNN's layout, inside ``packed_weights``."""
 
-    def pack(self) -> None:
-        if self.weight.dtype is torch.float32 and self.weight.device.type == "cpu":
-            weight = self.weight.detach()
+    def pack(self, dtype: torch.dtype, most_bytes: int) -> None:
+        """Keep a copy of the weight to compute in ``dtype`` with, where oneDNN has a kernel."""
+        fits = self.weight.numel() * dtype.itemsize <= most_bytes
+        if fits and self.weight.dtype in PACKED_DTYPES and self.weight.device.type == "cpu":
+            weight = self.weight.detach().to(dtype)
             self.packed = torch.ops.mkldnn._reorder_linear_weight(weight, PACK_ROWS)
 
     def forward(self, x: Tensor) -> Tensor:
         """``x @ weight.T + bias``: [..., in_features] -> [..., out_features]."""
+        if self.packed is not None and not torch.is_grad_enabled() and x.numel() > 0:
+            dtype = self.packed.dtype
+            bias = None if self.bias is None else self.bias.to(dtype)
+            return _product(x.to(dtype), self.packed, bias)
         if not _is_plain_float32(x) or torch.is_autocast_enabled("cpu"):
             return F.linear(x, self.weight, self.bias)
         if torch.is_grad_enabled():
             out: Tensor = _Linear.apply(x, self.weight, self.bias)  # type: ignore[no-untyped-call]
             return out
-        return _product(x, self.weight if self.packed is None else self.packed, self.bias)
+        return _product(x, self.weight, self.bias)
 
 
 def _is_plain_float32(x: Tensor) -> bool:
