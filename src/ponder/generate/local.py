@@ -13,6 +13,7 @@ from ponder.errors import PonderError
 from ponder.generate import batch
 from ponder.generate.attention import engine_mode
 from ponder.generate.device.engine import DeviceEngine
+from ponder.generate.device.static import changing_rope
 from ponder.generate.ending import Ending
 from ponder.generate.pages import PagePool, pages_for
 from ponder.generate.run import GenerateStats, GenerationRun
@@ -84,6 +85,8 @@ class LocalGenerator:
         """
         if not prompts:
             return []
+        if group_size < 1:
+            raise PonderError("group_size", group_size, "must be at least 1")
         self._check(prompts, sampling, limits)
         if limits is not None and [len(group) for group in limits] != [group_size] * len(prompts):
             shape = [len(group) for group in limits]
@@ -147,6 +150,15 @@ class LocalGenerator:
             raise PonderError("sampling.max_completion_tokens", limit, "must be at least 1")
         longest = max(len(prompt.token_ids) for prompt in prompts)
         context = context_tokens(self.model)
+        changing = changing_rope(self.model)
+        if changing is not None and longest + limit > changing:
+            raise PonderError(
+                "model",
+                self.model.config.model_type,
+                f"its rotary embedding changes with the longest sequence from {changing} tokens "
+                "on, and would be wrong for the others of a batch: lower "
+                f"sampling.max_completion_tokens to {changing - longest}, or use another generator",
+            )
         if longest + limit > context:
             raise PonderError(
                 "sampling.max_completion_tokens",

@@ -19,6 +19,7 @@ from ponder.generate.device.loop import Device, Loop
 from ponder.generate.device.probe import attention_modules, probe
 from ponder.generate.device.scheduler import Scheduler
 from ponder.generate.device.slots import CHUNK_STEPS, Slots
+from ponder.generate.device.static import changing_rope, static_experts
 from ponder.generate.device.step import DecodeStep, Graphs, Stops
 from ponder.generate.ending import Ending
 from ponder.generate.pages import pages_for
@@ -52,6 +53,7 @@ class DeviceEngine:
         dtype = model.get_input_embeddings().weight.dtype
         self._cache = KvCache(facts.layouts, pointers, dtype)
         self._plain_head = facts.plain_head
+        self._is_static = changing_rope(model) is None
         self._stops = Stops(model.get_output_embeddings().weight.shape[0], self._place)
         self._device: Device | None = None
         self._weights = _addresses(model)
@@ -112,12 +114,14 @@ class DeviceEngine:
         slots = Slots(rows, width, self._place)
         step = DecodeStep(self.model, self._cache, slots, self._stops, self._plain_head)
         graphs = None
-        if self._place.type == "cuda" and self._config.cuda_graphs:
-            graphs = Graphs(step, slots, self._compiled)
+        if self._config.cuda_graphs and self._place.type == "cuda" and self._is_static:
+            graphs = Graphs(step, slots, self._for_capture)
         self._device = Device(self.model, self._cache, slots, step, graphs)
 
-    def _compiled(self) -> Any:
-        return compiled_for_decode(self.model, self._config.compile)
+    @contextmanager
+    def _for_capture(self) -> Iterator[None]:
+        with static_experts(self.model), compiled_for_decode(self.model, self._config.compile):
+            yield
 
     def _most_pages(self, prompts: list[Prompt], limits: list[list[int]]) -> int:
         """Pages that memory has room for."""
@@ -149,10 +153,11 @@ def _pages_of_longest(prompts: list[Prompt], limits: list[list[int]]) -> int:
 
 
 def _pages_needed(prompts: list[Prompt], limits: list[list[int]], max_rows: int) -> int:
-    """Pages of all prompts and of the ``max_rows`` longest completions."""
+    """Pages of the ``max_rows`` longest prompts and of as many of the longest completions."""
     own = sorted((pages_for(limit) for group in limits for limit in group), reverse=True)
-    return sum(pages_for(len(p.token_ids)) for p in prompts) + sum(own[:max_rows])
+    shared = sorted((pages_for(len(prompt.token_ids)) for prompt in prompts), reverse=True)
+    return sum(shared[:max_rows]) + sum(own[:max_rows])
 
 
 def _addresses(model: Any) -> list[int]:
-    return [parameter.data_ptr() for parameter in model.parameters()]
+    return [tensor.data_ptr() for tensor in (*model.parameters(), *model.buffers())]

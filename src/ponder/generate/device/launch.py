@@ -73,12 +73,11 @@ def decode_attention(
     exact = query.dtype is torch.float32
     dtype = {torch.float32: tl.float32, torch.bfloat16: tl.bfloat16, torch.float16: tl.float16}
     common: dict[str, Any] = {
-        "HEADS": heads, "VALUE_DIM": value_dim, "VALUE_PAD": max(16, triton.next_power_of_2(value_dim)),
-        "PAGE": PAGE_TOKENS,
+        "HEADS": heads, "VALUE_DIM": value_dim, "VALUE_PAD": _padded(value_dim), "PAGE": PAGE_TOKENS,
     }  # fmt: skip
     shape: dict[str, Any] = {
         "DTYPE": dtype[query.dtype], "KV_HEADS": kv_heads, "KEY_DIM": key_dim,
-        "KEY_PAD": max(16, triton.next_power_of_2(key_dim)), "PRECISION": "ieee" if exact else "tf32",
+        "KEY_PAD": _padded(key_dim), "PRECISION": "ieee" if exact else "tf32",
     }  # fmt: skip
     cut: dict[str, Any] = {"SPLITS": splits, "MIN_SPLIT": MIN_SPLIT, "HAS_RUNS": has_runs}
     if has_runs:
@@ -103,6 +102,11 @@ def decode_attention(
             *parts, prefix, own, active, runs, out, window, **common, **cut, num_warps=2
         )
     return out
+
+
+def _padded(size: int) -> int:
+    """The power of two that a tensor-core product needs, 16 at least."""
+    return max(16, 1 << (size - 1).bit_length())
 
 
 def _room_for(vectors: int, size: int, device: torch.device) -> tuple[Tensor, Tensor]:
