@@ -19,7 +19,7 @@ FLOORS: list[set[str]] = [
     {"verify", "generate", "corpus", "plan"},
     {"problems"},  # floor 2 as well, above verify: reference answers are verified when read
     {"rollout"},
-    {"evals", "report", "serve"},
+    {"evals", "report", "serve", "curate"},
     {"train"},
     {"pipeline"},
     {"cli"},

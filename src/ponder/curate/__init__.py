@@ -1,0 +1,1 @@
+"""Data between the stages: rows of training text, filtered, deduplicated, decontaminated, mixed."""
