@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -12,6 +13,7 @@ from torch.nn import functional as F
 from ponder.generate.device import reference
 from ponder.generate.device.cache import KvCache
 from ponder.generate.device.flash import can_flash, flash_varlen
+from ponder.generate.device.host import to_device
 from ponder.generate.device.latent import latent_of
 from ponder.generate.device.launch import EVERYTHING, decode_attention
 
@@ -160,5 +162,4 @@ def _layer(module: nn.Module) -> int:
 
 def _starts(lengths: Sequence[int], device: torch.device) -> Tensor:
     """[len(lengths) + 1] int32: where each begins, and the end."""
-    ends = torch.tensor([0, *lengths]).cumsum(0, dtype=torch.int32)
-    return ends.to(device, non_blocking=True)
+    return to_device(np.cumsum([0, *lengths], dtype=np.int32), device)

@@ -73,7 +73,8 @@ def decode_attention(
     exact = query.dtype is torch.float32
     dtype = {torch.float32: tl.float32, torch.bfloat16: tl.bfloat16, torch.float16: tl.float16}
     common: dict[str, Any] = {
-        "HEADS": heads, "VALUE_DIM": value_dim, "VALUE_PAD": _padded(value_dim), "PAGE": PAGE_TOKENS,
+        "HEADS": heads, "VALUE_DIM": value_dim, "VALUE_PAD": _padded(value_dim),
+        "PAGE": PAGE_TOKENS,
     }  # fmt: skip
     shape: dict[str, Any] = {
         "DTYPE": dtype[query.dtype], "KV_HEADS": kv_heads, "KEY_DIM": key_dim,

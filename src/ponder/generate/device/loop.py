@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ponder.generate.batch import Sequence
 from ponder.generate.device.attention import PrefillPass
 from ponder.generate.device.cache import KvCache
+from ponder.generate.device.host import to_device
 from ponder.generate.device.scheduler import PREFILL_TOKENS, Scheduler, Span
 from ponder.generate.device.slots import CHUNK_STEPS, Slots
 from ponder.generate.device.step import DecodeStep, Graphs
@@ -64,16 +65,16 @@ class Loop:
         over: list[Sequence] = []
         before: list[Sequence] = []
         while scheduler.has_work:
+            grown = scheduler.reserve()
+            steps = self._launch(before, grown) if scheduler.running else 0
+            # All that follows happens on the host while the device is busy with the steps.
             scheduler.admit()
             self._prefill(scheduler.spans())
+            self._hand_on(over)
+            over = self._collect(steps) if steps else []
+            before = scheduler.running
+            scheduler.finish(over)
             scheduler.start_loaded()
-            grown = scheduler.reserve()
-            if scheduler.running:
-                steps = self._launch(before, grown)
-                self._hand_on(over)
-                over = self._collect(steps)
-                before = scheduler.running
-                scheduler.finish(over)
         self._hand_on(over)
         self.stats.decode_seconds = time.perf_counter() - start - self.stats.prefill_seconds
         self.stats.num_completions = sum(len(group) for group in groups)
@@ -184,7 +185,7 @@ class Loop:
         self.stats.prefill_seconds += time.perf_counter() - start
 
     def _tensor(self, array: NDArray[np.int64]) -> torch.Tensor:
-        return torch.from_numpy(array).to(self._device.slots.step.device)
+        return to_device(array, self._device.slots.step.device)
 
 
 def cache_rows(pages: list[int], count: int) -> NDArray[np.int64]:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from ponder.generate.batch import Sequence
+from ponder.generate.device.host import to_device
 from ponder.generate.device.launch import LONGEST_RUN
 
 CHUNK_STEPS = 32
@@ -85,9 +85,9 @@ class Slots:
     def upload(self) -> None:
         """Bring the mirror to the device."""
         device = self._state.device
-        self._state.copy_(_pinned(self._host, device), non_blocking=True)
+        self._state.copy_(to_device(self._host, device))
         table = self._table[: self.num_rows]
-        self.page_table[: self.num_rows].copy_(_pinned(table, device), non_blocking=True)
+        self.page_table[: self.num_rows].copy_(to_device(table, device))
 
     def begin_chunk(self) -> None:
         """Steps are counted from 0 again, nothing is suspect yet."""
@@ -124,8 +124,3 @@ def _runs(groups: Many[int]) -> list[int]:
             runs += [length] + [0] * (length - 1)
             left -= length
     return runs
-
-
-def _pinned(array: np.ndarray, device: torch.device) -> Tensor:
-    tensor = torch.from_numpy(array.copy())
-    return tensor.pin_memory() if device.type == "cuda" else tensor
