@@ -57,7 +57,7 @@ def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Reci
     Raises:
         PonderError: no such recipe, broken TOML, an unknown key, a value that does not fit.
     """
-    layers, about = _recipe_layers(find_recipe(name_or_path))
+    layers, about = recipe_layers(find_recipe(name_or_path))
     kind = next((layer.table["kind"] for layer in reversed(layers) if "kind" in layer.table), "rl")
     cls = KINDS.get(kind) if isinstance(kind, str) else None
     if cls is None:
@@ -79,7 +79,7 @@ def read_config(path: Path) -> AnyConfig:
     Raises:
         PonderError: the file is missing, is not TOML or does not fit this version of Ponder.
     """
-    table = _read_toml(path)
+    table = read_toml(path)
     kind = table.get("kind", "rl")
     if kind not in KINDS:
         raise PonderError("kind", kind, f"must be one of {', '.join(KINDS)} (in {path})")
@@ -117,9 +117,9 @@ def find_recipe(name_or_path: str | Path, beside: Path | None = None) -> Path:
     raise PonderError("recipe", text, f"no such recipe or .toml file; {hint}")
 
 
-def _recipe_layers(path: Path) -> tuple[list[Layer], str]:
+def recipe_layers(path: Path) -> tuple[list[Layer], str]:
     """The layers of a recipe's whole chain, lowest first, and what it says it is about."""
-    table = _read_toml(path)
+    table = read_toml(path)
     about = str(table.pop("about", ""))
     lower = _chain(path, table, seen=(path.resolve(),))
     return [*lower, Layer(f"recipe {path.stem}", {"name": path.stem} | table)], about
@@ -137,7 +137,7 @@ def _chain(path: Path, table: dict[str, Any], seen: tuple[Path, ...]) -> list[La
         origin = f"recipe {below.stem}"
     if below.resolve() in seen:
         raise PonderError("extends", parent, f"{path.name} extends itself; break the circle")
-    parent_table = _read_toml(below)
+    parent_table = read_toml(below)
     parent_table.pop("about", None)
     lower = _chain(below, parent_table, (*seen, below.resolve()))
     return [*lower, Layer(origin, parent_table)]
@@ -153,7 +153,8 @@ def _find_parent(parent: object, path: Path) -> Path:
         ) from error
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> dict[str, Any]:
+    """A TOML file as a table; PonderError where there is none or it is broken."""
     try:
         with path.open("rb") as file:
             return tomllib.load(file)
