@@ -156,5 +156,5 @@ def test_a_cpu_takes_the_sizes_of_always() -> None:
 def test_the_summary_is_one_line() -> None:
     summary = make_plan(demand(), shape("Qwen2.5-1.5B"), H100).summary()
     assert "\n" not in summary
-    assert "peak 36.1 of 76.8 GiB" in summary
+    assert "peak 39.6 of 76.8 GiB" in summary
     assert "s a step" in summary

@@ -23,31 +23,39 @@ SAMPLING_BUFFERS = 3
 """Float32 [slots, vocabulary] buffers of the engine's sampling: logits, probabilities, sorted."""
 
 # ---- sizes that are tried -----------------------------------------------------------------------
-MICROBATCHES = (512, 1024, 1536, 2048, 3072, 4096, 6144, 8192, 12288, 16384)
-"""Above 16,384 tokens a microbatch saves about 1 % of time."""
+MICROBATCHES = (512, 1024, 1536, 2048, 3072, 4096, 6144, 8192, 12288, 16384,
+                32768, 65536)  # fmt: skip
+"""Of a 1.5B shape 32,768 tokens save 3 % of the time of 16,384 (measured); smaller models, whose
+passes wait for the host, gain more."""
 CHUNKS = (128, 256, 512, 1024, 2048, 4096)
 GOOD_ENOUGH = 1.07
 """Among sizes within 7 % of the fastest update the one with the smallest peak is taken."""
 
 # ---- time: achieved shares of the device's measured speed ---------------------------------------
-DECODE_MATMULS = 0.6
-"""Products of one token per sequence. Fitted to shared/bench/decode_proto.py on an H100: 6.5 and
-7.7 ms a step at context 384 and 640, of which the difference is attention at full bandwidth."""
+DECODE_MATMULS = 0.65
+"""Products of one token per sequence. This and the next three were fitted to rollouts of 64 x 8
+sequences on an H100 (docs/log.md): 1.5B shape 128 + 256 tokens in 1.46 s, 128 + 512 in 3.08 s."""
 DECODE_BYTES = 0.9
-"""Reading weights and the cache in a decode step. The same source (about 1.0), rounded down."""
-LAYER_SECONDS = 40e-6
-"""Norms, rotations, cache writes and launches of one layer of a decode step, in a CUDA graph.
-The rest of the same 6.5 ms."""
-SAMPLING_PASSES = 6
-"""Times that a step's float32 logits are read or written by sampling. Assumed."""
+"""Reading weights and the cache in a decode step. The same source."""
+LAYER_SECONDS = 25e-6
+"""Norms, rotations, cache writes and launches of one layer of a decode step, in a CUDA graph."""
+SAMPLING_PASSES = 2
+"""Times that a step's float32 logits are read or written: by the head and by the sampler."""
 PREFILL = 0.5
 """Products of prompts. Assumed to be those of training."""
-TRAIN_COMPILED = 0.55
-TRAIN_EAGER = 0.4
-"""Products of forward and backward passes with and without torch.compile. Assumed; an eager
-transformers module spends the rest in norms and activations, which are bound by bytes."""
-ATTENTION = 0.4
-"""Scores of causal attention, forward and backward. Assumed (flash kernels reach 0.4 to 0.6)."""
+TRAIN_COMPILED = 0.72
+TRAIN_EAGER = 0.5
+"""Products of forward and backward passes with and without torch.compile. Compiled: fitted to
+microbatches of 8,672 and 15,176 tokens of the 1.5B shape on an H100, with and without recomputing
+(177, 208, 303 and 352 ms). Eager: the ratio of both at 4,336 tokens."""
+LAUNCH_SECONDS = 3.6e-3
+"""What the host needs to launch one layer's two passes: a microbatch can't be faster.
+Microbatches of 1,400 tokens on the same machine: 96 to 113 ms for 28 layers, compiled or not."""
+CHUNK_SECONDS = 1e-4
+"""What the host needs to launch a chunk of log-probabilities, forward and backward. Assumed."""
+ATTENTION = 0.65
+"""Scores of causal attention, forward and backward. cuDNN's kernel for single long sequences
+reaches 0.69 to 0.81 of an H100's speed, FlashAttention-2 0.40 to 0.44: only long ones matter."""
 BYTES = 0.8
 """Passes over parameters: the optimizer, gradient sums. Assumed."""
 LOGIT_WIDTHS = 4 + 4 + 4 + 4 + 3 * 2

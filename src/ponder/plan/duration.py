@@ -6,7 +6,7 @@ speed in ``constants``. With all shares at 1 and nothing else counted the same s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ponder.plan import constants, memory
 from ponder.plan.constants import GIB
@@ -33,6 +33,8 @@ class Speed:
     prefill: float = constants.PREFILL
     train: float = constants.TRAIN_COMPILED
     attention: float = constants.ATTENTION
+    launch_seconds: float = constants.LAUNCH_SECONDS
+    chunk_seconds: float = constants.CHUNK_SECONDS
     passes: float = constants.BYTES
     traffic: float = 1.0
     """Whether logits and gradient sums cost passes over memory (at the floor they are free)."""
@@ -48,7 +50,20 @@ class Speed:
 
     def floor(self) -> Speed:
         """The same device, doing nothing but the sums and reads that must be."""
-        return Speed(self.flops, self.bandwidth, self.link, 1, 1, 0, 0, 1, 1, 1, 1, 0)
+        return replace(
+            self,
+            decode_matmuls=1,
+            decode_bytes=1,
+            layer_seconds=0,
+            sampling_passes=0,
+            prefill=1,
+            train=1,
+            attention=1,
+            launch_seconds=0,
+            chunk_seconds=0,
+            passes=1,
+            traffic=0,
+        )
 
 
 def step_times(shape: ModelShape, demand: Demand, sizes: Sizes, speed: Speed) -> Times:
@@ -151,7 +166,10 @@ def train_seconds(shape: ModelShape, demand: Demand, sizes: Sizes, speed: Speed)
     scores = 3.5 * _scores_of_step(shape, demand)  # backward: five products for the forward's two
     seconds = (products / speed.train + scores / speed.attention) / speed.flops
     moved = _logits_moved(shape, demand, sizes) + _gradients_moved(shape, demand, sizes)
-    return seconds + speed.traffic * moved / speed.bandwidth / speed.passes
+    seconds += speed.traffic * moved / speed.bandwidth / speed.passes
+    launching = _num_microbatches(demand, sizes) * shape.num_layers * speed.launch_seconds
+    launching += completions / sizes.chunk_tokens * speed.chunk_seconds
+    return max(seconds, launching)
 
 
 def _num_microbatches(demand: Demand, sizes: Sizes) -> float:
