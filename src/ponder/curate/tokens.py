@@ -1,0 +1,148 @@
+"""The words of many texts at once, as hashes: what n-grams and MinHash are made of.
+
+A word is a run of letters, marks and digits of the normalised text (NFKC, case folded); scripts
+that are written without blanks give one word per character. Signs and blanks separate words and are
+none. Everything is done on one array of characters, about 30 ns for each; hashes are 64 bits, the
+same on every machine.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+Hashes = NDArray[np.uint64]
+Places = NDArray[np.intp]
+
+_ALONE = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "MYANMAR", "KHMER")
+_WORD_POWER = np.uint64(0x9E3779B97F4A7C15 | 1)
+_GRAM_POWER = np.uint64(0xD6E8FEB86659FD93)
+_LONGEST = 1024
+"""Powers of one word; longer words use them again."""
+
+
+def normalise(text: str) -> str:
+    """NFKC and case folded: full-width letters, ligatures and capitals make no difference."""
+    return unicodedata.normalize("NFKC", text).casefold()
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """The words of several texts in a row.
+
+    Attributes:
+        hashes: [words] one per word.
+        rows: [texts + 1] text ``r`` has the words ``rows[r]:rows[r + 1]``.
+        starts, ends: [words] where each word stands in ``joined``, the normalised texts.
+    """
+
+    hashes: Hashes
+    rows: Places
+    starts: Places
+    ends: Places
+    joined: str
+
+    def text(self, first: int, num_words: int) -> str:
+        """The normalised text from one word on, over ``num_words`` words."""
+        return self.joined[self.starts[first] : self.ends[first + num_words - 1]]
+
+
+def tokenize(texts: Sequence[str]) -> Tokens:
+    """The words of each text."""
+    normal = [normalise(text) for text in texts]
+    joined = "\n".join([*normal, ""])
+    codes = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+    kinds, values = _characters()
+    kind = np.concatenate([[0], kinds[codes], [0]])
+    inside, alone = kind == 1, kind == 2
+    starts = np.flatnonzero(alone[1:-1] | (inside[1:-1] & ~inside[:-2]))
+    ends = np.flatnonzero(alone[1:-1] | (inside[1:-1] & ~inside[2:])) + 1
+    lengths = np.fromiter((len(text) + 1 for text in normal), np.intp, len(normal))
+    rows = np.searchsorted(starts, np.concatenate([[0], np.cumsum(lengths)]))
+    return Tokens(_word_hashes(codes, values, starts, ends), rows, starts, ends, joined)
+
+
+def _word_hashes(codes: NDArray[np.uint32], values: Hashes, starts: Places, ends: Places) -> Hashes:
+    """Polynomials of the characters' values, then mixed."""
+    if not len(starts):
+        return np.zeros(0, np.uint64)
+    lengths = ends - starts
+    offsets = np.cumsum(lengths) - lengths
+    inside = np.arange(int(lengths.sum())) - np.repeat(offsets, lengths)
+    characters = codes[np.repeat(starts, lengths) + inside]
+    terms = values[characters] * _powers(_WORD_POWER, _LONGEST)[inside % _LONGEST]
+    return mix(np.add.reduceat(terms, offsets))
+
+
+def ngrams(tokens: Tokens, n: int) -> tuple[Hashes, Places]:
+    """Hashes of all n-grams and [texts + 1] where each text's begin; none cross two texts.
+
+    The n-gram number ``g`` of text ``r`` begins at word ``rows[r] + g - begins[r]``.
+    """
+    counts = np.maximum(np.diff(tokens.rows) - n + 1, 0)
+    begins = np.concatenate([[0], np.cumsum(counts)])
+    runs = _runs(tokens.hashes, n)
+    total = int(begins[-1])
+    first = np.arange(total) + np.repeat(tokens.rows[:-1] - begins[:-1], counts)
+    return mix(runs[first]), begins
+
+
+def _runs(hashes: Hashes, n: int) -> Hashes:
+    """``sum(h[i + k] * power ** k for k < n)`` for every i that has so many after it."""
+    powers = _powers(_GRAM_POWER, n + 1)
+    done, width = hashes, 1
+    while width < n:
+        step = min(width, n - width)
+        room = max(len(hashes) - width - step + 1, 0)
+        # the last ``step`` words of the wider run are a run of ``width``, or words by themselves
+        more = done if step == width else _runs(hashes, step)
+        done = done[:room] + more[width : width + room] * powers[width]
+        width += step
+    return done
+
+
+def whole_hashes(tokens: Tokens) -> Hashes:
+    """[texts] one hash of all the words of each text; 0 for a text without words."""
+    counts = np.diff(tokens.rows)
+    inside = np.arange(len(tokens.hashes)) - np.repeat(tokens.rows[:-1], counts)
+    longest = int(counts.max(initial=1))
+    terms = tokens.hashes * _powers(_GRAM_POWER, 1 << longest.bit_length())[inside]
+    found = np.zeros(len(counts), np.uint64)
+    if len(terms):
+        has = counts > 0
+        found[has] = mix(np.add.reduceat(terms, tokens.rows[:-1][has]))
+    return found
+
+
+def mix(values: Hashes) -> Hashes:
+    """splitmix64's finalizer: every bit of the result depends on every bit of the value."""
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))
+
+
+@cache
+def _powers(base: np.uint64, count: int) -> Hashes:
+    powers = np.full(count, base, np.uint64)
+    powers[0] = 1
+    return np.cumprod(powers, dtype=np.uint64)
+
+
+@cache
+def _characters() -> tuple[NDArray[np.uint8], Hashes]:
+    """Of every code point: 0 separates, 1 is part of a word, 2 is a word; and a random value."""
+    kinds = np.zeros(0x110000, np.uint8)
+    for code in range(0x110000):
+        character = chr(code)
+        if character.isalnum() or unicodedata.category(character)[0] == "M":
+            kinds[code] = 1
+    for code in np.flatnonzero(kinds).tolist():
+        if unicodedata.name(chr(code), "").startswith(_ALONE):
+            kinds[code] = 2
+    values = mix(np.arange(1, 0x110001, dtype=np.uint64) * _WORD_POWER)
+    return kinds, values
