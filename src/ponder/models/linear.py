@@ -23,7 +23,7 @@ PACK_BYTES = 32 * 2**20
 """Largest weight of a layer that is packed: copies of larger ones cost too much memory."""
 
 HEAD_BYTES = 256 * 2**20
-"""The same of the head, of which there is one."""
+"""Largest float32 copy of a bfloat16 head."""
 
 PACKED_DTYPES = (torch.float32, torch.bfloat16)
 
@@ -53,14 +53,12 @@ def packed_weights(model: nn.Module, head: nn.Module | None = None) -> Iterator[
 
     Logits are float32 also where the weights are bfloat16: ``head`` is packed as float32, in which
     products of bfloat16 are exact. Takes memory for a second copy of the weights, and so leaves out
-    those of more than ``PACK_BYTES`` (the head: ``HEAD_BYTES``).
+    those of more than ``PACK_BYTES`` (of a head that is widened: ``HEAD_BYTES``).
     """
     linears = [module for module in model.modules() if isinstance(module, OneDNNLinear)]
     for linear in linears:
-        if linear is head:
-            linear.pack(torch.float32, HEAD_BYTES)
-        else:
-            linear.pack(linear.weight.dtype, PACK_BYTES)
+        dtype = torch.float32 if linear is head else linear.weight.dtype
+        linear.pack(dtype, PACK_BYTES if dtype is linear.weight.dtype else HEAD_BYTES)
     try:
         yield
     finally:
