@@ -12,6 +12,7 @@ from ponder.config.fields import leaf_fields
 from ponder.config.pretrain import PretrainConfig
 from ponder.config.recipes import load_recipe, preset_names, recipe_names
 from ponder.config.rl import RLConfig
+from ponder.config.sft import SFTConfig
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -74,9 +75,9 @@ def test_the_control_is_the_demo_with_other_rewards_and_nothing_else() -> None:
     assert (control.reward.accuracy, control.reward.format, control.reward.random) == (0, 0, 1)
 
 
-@pytest.mark.parametrize("cls", [RLConfig, PretrainConfig])
+@pytest.mark.parametrize("cls", [RLConfig, PretrainConfig, SFTConfig])
 def test_every_knob_has_a_line_of_doc_and_a_stage_has_few_enough(
-    cls: type[RLConfig] | type[PretrainConfig],
+    cls: type[RLConfig] | type[PretrainConfig] | type[SFTConfig],
 ) -> None:
     knobs = leaf_fields(cls)
     assert [key for key, field in knobs.items() if not field.description] == []

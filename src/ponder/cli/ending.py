@@ -9,6 +9,7 @@ from rich.text import Text
 from ponder.cli.console import clock_time
 from ponder.cli.figures import result_rows, style_rows
 from ponder.report.html import write_report
+from ponder.train.sft_summary import SFTSummary
 from ponder.train.summary import Summary
 
 
@@ -18,7 +19,8 @@ def print_ending(summary: Summary, out: Console) -> None:
     if summary.before is not None and summary.after is not None:
         out.print(before_after(summary))
         out.print()
-    for name, value in _paths(summary):
+    losses = _losses(summary) if isinstance(summary, SFTSummary) else []
+    for name, value in (*losses, *_paths(summary)):
         out.print(Text.assemble((f"{name:<8}", "bold"), value), soft_wrap=True)
 
 
@@ -35,6 +37,19 @@ def before_after(summary: Summary) -> Table:
     for name, value in (result_rows(before) | style_rows(summary.before.by_style())).items():
         table.add_row(Text(name), Text(value), Text(after.get(name, "-")))
     return table
+
+
+def _losses(summary: SFTSummary) -> list[tuple[str, str]]:
+    data = summary.data
+    found = [("learnt", f"{data['samples']:,} samples, {data['completion_tokens']:,} tokens")]
+    if data["dropped"] or data["truncated"]:
+        found.append(("long", f"{data['dropped']:,} left out, {data['truncated']:,} cut"))
+    if summary.first_loss is not None and summary.last_loss is not None:
+        found.append(("loss", f"{summary.first_loss:.4f} -> {summary.last_loss:.4f} nats a token"))
+    if summary.heldout_loss is not None:
+        before, after = summary.heldout_loss
+        found.append(("heldout", f"{before:.4f} -> {after:.4f} nats a token"))
+    return found
 
 
 def _paths(summary: Summary) -> list[tuple[str, str]]:

@@ -12,8 +12,9 @@ from rich.text import Text
 
 from ponder.config.fields import leaf_fields
 from ponder.config.pretrain import PretrainConfig
-from ponder.config.recipes import COMMAND_LINE, DEFAULT, Recipe
+from ponder.config.recipes import COMMAND_LINE, DEFAULT, AnyConfig, Recipe
 from ponder.config.rl import RLConfig
+from ponder.config.sft import SFTConfig
 
 _WIDE_ENOUGH = 150
 _STYLES = {DEFAULT: "dim", COMMAND_LINE: "bold yellow"}
@@ -78,12 +79,19 @@ def show_value(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _arithmetic(config: RLConfig | PretrainConfig) -> Table:
-    rows = rl_arithmetic(config) if isinstance(config, RLConfig) else _pretrain_arithmetic(config)
+def _arithmetic(config: AnyConfig) -> Table:
     table = Table(box=None, pad_edge=False, show_header=False)
-    for name, sum_ in rows:
+    for name, sum_ in _sums(config):
         table.add_row(Text(name, style="bold"), Text(sum_))
     return table
+
+
+def _sums(config: AnyConfig) -> Iterator[tuple[str, str]]:
+    if isinstance(config, RLConfig):
+        return rl_arithmetic(config)
+    if isinstance(config, SFTConfig):
+        return _sft_arithmetic(config)
+    return _pretrain_arithmetic(config)
 
 
 def rl_arithmetic(config: RLConfig) -> Iterator[tuple[str, str]]:
@@ -115,7 +123,7 @@ def rl_arithmetic(config: RLConfig) -> Iterator[tuple[str, str]]:
     yield "held-out evaluation", _evaluation(config)
 
 
-def _evaluation(config: RLConfig) -> str:
+def _evaluation(config: RLConfig | SFTConfig) -> str:
     samples = config.eval.num_problems * config.eval.k
     if not samples:
         return "none (eval.num_problems = 0)"
@@ -135,3 +143,20 @@ def _pretrain_arithmetic(config: PretrainConfig) -> Iterator[tuple[str, str]]:
         f"{config.steps:,} updates x {config.batch_tokens:,} = "
         f"{config.steps * config.batch_tokens:,}",
     )
+
+
+def _sft_arithmetic(config: SFTConfig) -> Iterator[tuple[str, str]]:
+    """What an update and the run look at; the number of updates follows from the data."""
+    batch, data, optimizer = config.batch, config.data, config.optimizer
+    size = f"{batch.samples:,} samples" if batch.samples else f"{batch.tokens:,} tokens at most"
+    most = f", {config.max_steps:,} at most" if config.max_steps else ""
+    yield "samples", str(data.path or "not named yet: data.path=FILE.jsonl")
+    yield "an update", f"{size}; the loss is the mean over its completions' tokens"
+    yield "updates", f"{config.epochs} epochs of all samples / {size}{most}"
+    if optimizer.schedule == "cosine":
+        low = optimizer.min_learning_rate
+        yield "learning rate", f"{optimizer.learning_rate:g}, cosine to {low:g}"
+    if batch.samples:
+        sum_ = f"{batch.samples:,} samples x {data.max_tokens:,} = "
+        yield "tokens per update, at most", f"{sum_}{batch.samples * data.max_tokens:,}"
+    yield "pass@1 on problems", _evaluation(config)

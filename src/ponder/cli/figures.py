@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ponder.cli.console import clock_time
+from ponder.cli.sft_figures import is_sft, sft_parts, sft_rows
 from ponder.cli.sparkline import sparkline
 from ponder.cli.watch import Watch
 
@@ -16,7 +17,9 @@ Row = Mapping[str, float]
 def figure_rows(watch: Watch, curve_width: int) -> Iterator[tuple[str, str, str]]:
     """(name, value, curve or remark) of each line of the live view."""
     yield from _held_out(watch)
-    if watch.row:
+    if is_sft(watch.row):
+        yield from sft_rows(watch, curve_width)
+    elif watch.row:
         yield from _curves(watch, curve_width)
         yield from _remarks(watch.row)
 
@@ -80,19 +83,23 @@ def _remarks(row: Row) -> Iterator[tuple[str, str, str]]:
 def step_line(watch: Watch) -> str:
     """A step in one plain line, for a log."""
     row, steps = watch.row, watch.info.steps if watch.info else "?"
-    parts = [
-        f"{watch.num_done}/{steps} steps",
+    about = sft_parts(row) if is_sft(row) else _step_parts(row)
+    parts = [f"{watch.num_done}/{steps} steps", *about]
+    if "time/step_seconds" in row:
+        parts.append(f"{row['time/step_seconds']:.1f} s")
+    if watch.eta is not None:
+        parts.append(f"ETA {clock_time(watch.eta)}")
+    return "  ".join(parts)
+
+
+def _step_parts(row: Row) -> list[str]:
+    return [
         f"accuracy {row.get('reward/accuracy', 0.0):.3f}",
         f"reward {row.get('reward/mean', 0.0):.3f}",
         f"tokens {row.get('rollout/mean_tokens', 0.0):.1f}",
         f"reflective {row.get('text/reflective_words_per_completion', 0.0):.2f}",
         f"entropy {row.get('rollout/entropy', 0.0):.3f}",
     ]
-    if "time/step_seconds" in row:
-        parts.append(f"{row['time/step_seconds']:.1f} s")
-    if watch.eta is not None:
-        parts.append(f"ETA {clock_time(watch.eta)}")
-    return "  ".join(parts)
 
 
 def percent(value: float, stderr: float | None) -> str:

@@ -8,8 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ponder.cli.console import console
+from ponder.config.pretrain import PretrainConfig
 from ponder.config.recipes import load_recipe, preset_names, recipe_names
-from ponder.config.rl import RLConfig
 
 
 def run(arguments: Namespace) -> int:
@@ -19,7 +19,8 @@ def run(arguments: Namespace) -> int:
         table.add_column(column, overflow="fold", no_wrap=column == "recipe")
     for name in recipe_names():
         recipe = load_recipe(name)
-        model = recipe.config.model if isinstance(recipe.config, RLConfig) else "(makes one)"
+        config = recipe.config
+        model = "(makes one)" if isinstance(config, PretrainConfig) else config.model
         parent = recipe.lineage[-2].split()[-1] if len(recipe.lineage) > 1 else ""
         table.add_row(*map(Text, (name, model, parent, recipe.about)))
     out = console()

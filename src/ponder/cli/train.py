@@ -17,11 +17,14 @@ from ponder.cli.live import watching
 from ponder.cli.pretrain import watch_pretraining
 from ponder.cli.quiet import quiet_transformers
 from ponder.cli.stop import StopOnSignal
+from ponder.cli.watch import Watch
 from ponder.config.recipes import AnyConfig, load_recipe, read_config, to_toml
 from ponder.config.rl import RLConfig
+from ponder.config.sft import SFTConfig
 from ponder.errors import PonderError
 from ponder.runlog.folder import RunFolder
 from ponder.runlog.metrics import read_metrics
+from ponder.train.summary import Summary
 
 INTERRUPTED = 130
 
@@ -57,19 +60,30 @@ def _resume(arguments: Namespace, out: Console) -> int:
 
 
 def _train(config: AnyConfig, folder: RunFolder, resume: bool, out: Console) -> int:
-    if not isinstance(config, RLConfig):
+    if not isinstance(config, RLConfig | SFTConfig):
         quiet_transformers()
         with folder.lock():
             watch_pretraining(config, folder, out)
         return 0
     with watching(out) as watch, StopOnSignal(watch) as stop:
-        from ponder.train.grpo import train  # seconds, which the view should show
-
         quiet_transformers()
         watch.earlier_rows = read_metrics(folder.metrics_path) if resume else ()
-        summary = train(config, folder, resume, watch, stop)
+        summary = _run(config, folder, resume, watch, stop)
     print_ending(summary, out)
     return 0 if summary.finished else INTERRUPTED
+
+
+def _run(
+    config: RLConfig | SFTConfig, folder: RunFolder, resume: bool, watch: Watch, stop: StopOnSignal
+) -> Summary:
+    """Imports what it needs here: that takes seconds, in which the view should be there."""
+    if isinstance(config, SFTConfig):
+        from ponder.train.sft import fine_tune
+
+        return fine_tune(config, folder, resume, watch, stop)
+    from ponder.train.grpo import train
+
+    return train(config, folder, resume, watch, stop)
 
 
 def new_run_path(name: str) -> Path:

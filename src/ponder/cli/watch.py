@@ -17,6 +17,8 @@ CURVES = (
     "reward/mean",
     "rollout/mean_tokens",
     "text/reflective_words_per_completion",
+    "loss/total",
+    "eval/loss",
 )
 """The metrics whose history is drawn."""
 

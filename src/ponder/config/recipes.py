@@ -21,13 +21,15 @@ from ponder.config.layers import Layer, flatten, merge, unflatten
 from ponder.config.overrides import parse_overrides
 from ponder.config.pretrain import PretrainConfig
 from ponder.config.rl import RLConfig
+from ponder.config.sft import SFTConfig
 from ponder.config.translate import translate
 from ponder.errors import PonderError
 
-AnyConfig: TypeAlias = RLConfig | PretrainConfig
-KINDS: dict[str, type[RLConfig] | type[PretrainConfig]] = {
+AnyConfig: TypeAlias = RLConfig | PretrainConfig | SFTConfig
+KINDS: dict[str, type[RLConfig] | type[PretrainConfig] | type[SFTConfig]] = {
     "rl": RLConfig,
     "pretrain": PretrainConfig,
+    "sft": SFTConfig,
 }
 COMMAND_LINE = "command line"
 DEFAULT = "default"
@@ -165,7 +167,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def _validated(
-    cls: type[RLConfig] | type[PretrainConfig],
+    cls: type[RLConfig] | type[PretrainConfig] | type[SFTConfig],
     values: Mapping[str, Any],
     origins: Mapping[str, str],
 ) -> AnyConfig:

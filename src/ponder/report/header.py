@@ -91,7 +91,10 @@ def _facts(run: RunData) -> Iterable[tuple[str, str]]:
     config = run.config
     batch, algorithm = config.get("batch", {}), config.get("algorithm", {})
     yield "model", str(config.get("model", "unknown"))
-    yield "problems", problems_in_words(config.get("problems", {}))
+    if config.get("kind") == "sft":
+        yield from _sft_facts(config)
+    else:
+        yield "problems", problems_in_words(config.get("problems", {}))
     if algorithm:
         yield "algorithm", _algorithm(algorithm)
     if "prompts_per_step" in batch:
@@ -107,6 +110,14 @@ def _facts(run: RunData) -> Iterable[tuple[str, str]]:
         yield "time", duration(run.seconds)
     yield "started", run.started.strftime("%Y-%m-%d %H:%M")
     yield "seed", str(config.get("seed", "unknown"))
+
+
+def _sft_facts(config: Figures) -> Iterable[tuple[str, str]]:
+    data, batch = config.get("data", {}), config.get("batch", {})
+    tokens, samples = batch.get("tokens"), batch.get("samples")
+    yield "samples", str(data.get("path", "unknown"))
+    yield "each step", f"{tokens:,} tokens at most" if tokens else f"{samples:,} samples"
+    yield "epochs", str(config.get("epochs", "unknown"))
 
 
 def _status(run: RunData) -> str:

@@ -79,7 +79,7 @@ const HEALTH = [
       series: [['eval/format', 'format', 'ink', { dots: true }]] },
   ]],
   ['Optimisation', [
-    { title: 'Loss', series: [['loss/total', 'total', 'ink'], ['loss/policy', 'policy', 'blue', { dashed: true }]] },
+    { title: 'Loss', series: [['loss/total', 'total', 'ink'], ['loss/policy', 'policy', 'blue', { dashed: true }], ['eval/loss', 'held-out', 'green', { dots: true }]] },
     { title: 'KL to the reference', note: 'k3 estimate, nats per token.', series: [['loss/kl', 'KL', 'violet']] },
     { title: 'Gradient norm', note: 'Before clipping. A spike is worth a look at that step’s rollouts.', series: [['policy/grad_norm', 'norm', 'blue']] },
     { title: 'Clipped tokens', note: 'Share at the lower and the upper bound of the ratio; 0 with one update a step.', percent: true,

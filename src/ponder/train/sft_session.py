@@ -1,0 +1,207 @@
+"""Everything a run of fine-tuning needs, built from its config: at its start, or a checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel
+
+from ponder.config.rl import RewardConfig
+from ponder.config.sft import SFTConfig
+from ponder.errors import PonderError
+from ponder.evals.evaluate import evaluate
+from ponder.evals.result import EvalResult
+from ponder.generate.local import LocalGenerator, context_tokens
+from ponder.models.packed import check_trainable
+from ponder.problems.split import build_problems
+from ponder.rollout.prompts import PromptMaker
+from ponder.rollout.scorer import RuleScorer
+from ponder.seeds import derive_seed
+from ponder.train.packing import BatchPlan
+from ponder.train.sft_data import SampleReader, Samples, split_heldout
+from ponder.train.sft_learner import Learner
+from ponder.train.state import TrainerState
+from ponder.train.threads import usable_cores
+from ponder.train.trainable import open_trainable, save_trainable
+from ponder.types import Problem, Sampling
+from ponder.verify.verifier_pool import VerifierPool
+
+
+@dataclass(frozen=True, slots=True)
+class Pass1:
+    """What measures pass@1: every time with the same problems and seed."""
+
+    config: SFTConfig
+    generator: LocalGenerator
+    problems: list[Problem]
+    scorer: RuleScorer
+    make_prompt: PromptMaker
+
+    def measure(self) -> EvalResult:
+        settings = self.config.eval
+        sampling = Sampling(
+            settings.temperature,
+            settings.top_p,
+            max_completion_tokens=settings.max_completion_tokens,
+        )
+        seed = derive_seed(self.config.seed, "eval")
+        return evaluate(
+            self.generator,
+            self.problems,
+            self.scorer,
+            self.make_prompt,
+            settings.k,
+            sampling,
+            seed,
+        )
+
+
+@dataclass(slots=True)
+class SFTSession:
+    """The parts of a run that live in memory; ``open_session`` makes one."""
+
+    config: SFTConfig
+    tokenizer: Any
+    learner: Learner
+    samples: Samples
+    heldout: Samples | None
+    plan: BatchPlan
+    steps: int
+    pass1: Pass1 | None
+    first_step: int
+    seconds_before: float
+    fingerprint: str
+    figures: Mapping[str, int]
+    """Counts of samples and tokens, for the summary."""
+    notes: tuple[str, ...]
+
+    def update(self, step: int) -> dict[str, float]:
+        """The update of a step; its metrics."""
+        batch = [self.samples[index] for index in self.plan.indices(step)]
+        return self.learner.update(batch) | {"sft/epoch": self.plan.epoch(step)}
+
+    def heldout_loss(self) -> float | None:
+        if self.heldout is None:
+            return None
+        return self.learner.mean_loss([self.heldout[i] for i in range(len(self.heldout))])
+
+    def save(self, folder: Path, next_step: int, seconds: float) -> None:
+        """Fill a checkpoint: a Hugging Face folder, and the trainer's state beside it."""
+        config = self.config
+        save_trainable(self.learner.model, self.tokenizer, folder, config.lora, config.model)
+        state = TrainerState(
+            next_step=next_step,
+            num_updates=self.learner.num_updates,
+            num_threads=torch.get_num_threads(),
+            stream={"data": self.fingerprint},
+            seconds=seconds,
+            tensors=self.learner.state(),
+        )
+        state.write(folder)
+
+
+def open_session(config: SFTConfig, checkpoint: Path | None, resources: ExitStack) -> SFTSession:
+    """Read the data, load the model (of the checkpoint, if there is one) and its state.
+
+    Sets torch's number of threads; a resumed run takes the one it began with, unless the config
+    names one. ``resources`` closes what must be closed.
+
+    Raises:
+        PonderError: no data or bad data, a model that cannot be trained, or data that changed since
+            the checkpoint was written.
+    """
+    if config.data.path is None:
+        fix = 'name the rows to learn, a .jsonl of {"prompt": ..., "completion": ...}'
+        raise PonderError("data.path", None, fix)
+    state = TrainerState.read(checkpoint) if checkpoint else None
+    torch.set_num_threads(config.threads or (state.num_threads if state else usable_cores()))
+    model, tokenizer = open_trainable(
+        config.model,
+        config.device,
+        config.dtype,
+        config.lora,
+        derive_seed(config.seed, "lora"),
+        checkpoint,
+    )
+    check_trainable(model)
+    samples, heldout, figures, notes = _read_data(config, config.data.path, model, tokenizer)
+    plan = BatchPlan(samples.lengths, config.batch, config.epochs, config.seed)
+    steps = min(plan.num_updates, config.max_steps or plan.num_updates)
+    learner = Learner(model, config, steps)
+    fingerprint = samples.fingerprint()
+    if state is not None:
+        _check_same_data(config, state, fingerprint)
+        learner.restore(state.tensors, state.num_updates)
+    return SFTSession(
+        config=config,
+        tokenizer=tokenizer,
+        learner=learner,
+        samples=samples,
+        heldout=heldout,
+        plan=plan,
+        steps=steps,
+        pass1=_open_pass1(config, model, tokenizer, resources),
+        first_step=state.next_step if state else 0,
+        seconds_before=state.seconds if state else 0.0,
+        fingerprint=fingerprint,
+        figures=figures,
+        notes=tuple(notes),
+    )
+
+
+def _read_data(
+    config: SFTConfig, path: Path, model: PreTrainedModel, tokenizer: Any
+) -> tuple[Samples, Samples | None, dict[str, int], list[str]]:
+    """(to train on, held out, counts, lines worth showing)."""
+    data = config.data
+    limit = min(data.max_tokens, context_tokens(model))
+    reader = SampleReader(config, tokenizer, limit)
+    loaded = reader.read(path, "data.path")
+    notes = loaded.notes(path, limit)
+    samples, heldout = split_heldout(loaded.samples, data.heldout_samples, config.seed)
+    if data.heldout_path is not None:
+        other = reader.read(data.heldout_path, "data.heldout_path")
+        notes += other.notes(data.heldout_path, limit)
+        heldout = other.samples
+    figures = {
+        "samples": len(samples),
+        "heldout_samples": 0 if heldout is None else len(heldout),
+        "tokens": int(samples.lengths.sum()),
+        "completion_tokens": int(samples.completion_lengths.sum()),
+        "dropped": loaded.num_dropped,
+        "truncated": loaded.num_truncated,
+    }
+    return samples, heldout, figures, notes
+
+
+def _check_same_data(config: SFTConfig, state: TrainerState, fingerprint: str) -> None:
+    if state.stream.get("data") != fingerprint:
+        fix = "its samples are not those that the run began with: restore it, or start a new run"
+        raise PonderError("data.path", str(config.data.path), fix)
+
+
+def _open_pass1(
+    config: SFTConfig, model: PreTrainedModel, tokenizer: Any, resources: ExitStack
+) -> Pass1 | None:
+    settings = config.eval
+    if not settings.num_problems:
+        return None
+    source = build_problems(config.problems, config.seed).heldout
+    if not len(source):
+        fix = "this source has no held-out problems; set it to 0 or use a larger source"
+        raise PonderError("eval.num_problems", settings.num_problems, fix)
+    problems = [source[i] for i in range(min(settings.num_problems, len(source)))]
+    verifiers = resources.enter_context(VerifierPool())
+    verifiers.prepare(problems, config.unsafe)
+    return Pass1(
+        config=config,
+        generator=LocalGenerator(model, tokenizer, settings.max_batch_size, engine=config.engine),
+        problems=problems,
+        scorer=RuleScorer(RewardConfig(), settings.max_completion_tokens, verifiers),
+        make_prompt=PromptMaker(config.template, tokenizer),
+    )
