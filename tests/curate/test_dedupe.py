@@ -150,10 +150,8 @@ def test_the_state_goes_on_from_a_mark(tmp_path: Path) -> None:
     whole.mkdir()
     parts.mkdir()
     one = Dedupe(whole, 0.8)
-    expected = [
-        (one.keep_exact(hashes[i : i + 90]), one.keep_near(found[i : i + 90]))
-        for i in range(0, 900, 90)
-    ]
+    slices = [slice(start, start + 90) for start in range(0, 900, 90)]
+    expected = [(one.keep_exact(hashes[part]), one.keep_near(found[part])) for part in slices]
     mark = DedupeMark()
     for part, (exact, near) in zip(slices, expected, strict=True):
         state = Dedupe(parts, 0.8, mark)
