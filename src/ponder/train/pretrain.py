@@ -33,11 +33,17 @@ LossOf = Callable[[PreTrainedModel, Tensor], Tensor]
 """(model, rows of token ids [B, T + 1]) -> the mean loss."""
 
 
-def pretrain(config: PretrainConfig, run: RunFolder, report: Report) -> Path:
+def pretrain(
+    config: PretrainConfig,
+    run: RunFolder,
+    report: Report,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Path:
     """Train and return the last checkpoint, a plain Hugging Face folder with bfloat16 weights.
 
     A run that was stopped goes on from its newest checkpoint. ``report`` is called with the step
-    and its metrics every few steps.
+    and its metrics every few steps; ``should_stop`` is asked after each, and True ends the run with
+    a checkpoint.
     """
     device = resolve_device(config.device)
     store = CheckpointStore(run.checkpoints_dir, keep=2)
@@ -63,8 +69,11 @@ def pretrain(config: PretrainConfig, run: RunFolder, report: Report) -> Path:
                 row = measure(step, float(loss), float(norm), config) | clock.read(step)
                 metrics.write(step, row)
                 report(step, row)
-            if (step + 1) % config.checkpoint_every == 0 or step + 1 == config.steps:
+            is_last = step + 1 == config.steps or should_stop()
+            if (step + 1) % config.checkpoint_every == 0 or is_last:
                 store.save(step + 1, lambda path: save(path, model, tokenizer, optimizer))
+            if is_last:
+                break
     final = store.latest()
     assert final is not None
     return final

@@ -1,0 +1,53 @@
+"""What a pipeline would take: the rows of `--dry-run`. Runs nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from ponder.pipeline.graph import Graph, Ref
+from ponder.pipeline.kinds import Estimate, Source
+from ponder.pipeline.run import in_the_stage
+from ponder.pipeline.status import Standing, pipeline_status
+from ponder.pipeline.store import PipelineFolder
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """A stage before it runs. ``measured``: seconds are those of the last time, not a guess."""
+
+    standing: Standing
+    about: str
+    estimate: Estimate
+    measured: bool
+
+
+def forecast(graph: Graph, run: PipelineFolder, any_code: bool = False) -> list[Forecast]:
+    """Every stage in order. PonderError, naming the stage, where one could not run at all."""
+    found: dict[str, Forecast] = {}
+    for name, standing in pipeline_status(graph, run, any_code).items():
+        with in_the_stage(name):
+            found[name] = _of_stage(standing, run, found)
+    return list(found.values())
+
+
+def _of_stage(standing: Standing, run: PipelineFolder, before: Mapping[str, Forecast]) -> Forecast:
+    stage = standing.stage
+    sources = {name: [_source(ref, before) for ref in refs] for name, refs in stage.inputs.items()}
+    estimate = stage.kind.estimate(stage.config, sources)
+    last = standing.folder if standing.is_done else run.current(stage.name)
+    measured = False
+    if last is not None and (done := last.done()) is not None:
+        measured = standing.is_done or estimate.seconds is None
+        if measured:
+            estimate = replace(estimate, seconds=done["seconds"])
+    return Forecast(standing, stage.kind.describe(stage.config), estimate, measured)
+
+
+def _source(ref: Ref, before: Mapping[str, Forecast]) -> Source:
+    if ref.path:
+        return Source(ref.path)
+    maker = before[ref.stage]
+    done = maker.standing.folder.done() if maker.standing.is_done else None
+    path = maker.standing.folder.path / done["outputs"][ref.output]["path"] if done else None
+    return Source(path, maker.estimate)

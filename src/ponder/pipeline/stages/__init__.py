@@ -1,0 +1,11 @@
+"""The kinds of stages. A module a kind; a kind that is not in ``KINDS`` does not exist."""
+
+from __future__ import annotations
+
+from ponder.pipeline.kinds import StageKind
+from ponder.pipeline.stages.evaluation import EVAL
+from ponder.pipeline.stages.pretraining import PRETRAIN
+from ponder.pipeline.stages.reinforcement import RL
+
+KINDS: dict[str, StageKind] = {"rl": RL, "pretrain": PRETRAIN, "eval": EVAL}
+"""By the name that a recipe's ``kind`` has."""

@@ -1,0 +1,204 @@
+"""The kind "eval": a model on benchmarks; its table.json is a column of the stage table.
+
+Every chunk of rollouts is kept as soon as it is verified, so a killed evaluation goes on at the
+next chunk; what is sampled does not depend on the chunks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ponder.config.benchmarks import BenchmarksConfig
+from ponder.config.rl import RewardConfig
+from ponder.errors import PonderError
+from ponder.pipeline.context import StageContext
+from ponder.pipeline.kinds import Estimate, Input, Output, Sources, StageKind
+from ponder.pipeline.stages.measures import measures_of
+from ponder.pipeline.stages.models import MODEL_CODE, expected_model, local_model
+from ponder.runlog import list_steps, read_rollouts, write_json_atomic, write_rollouts
+from ponder.runlog.durable import disk_errors, remove_stale
+from ponder.runlog.rollouts import rollouts_path
+from ponder.types import Group, Problem, Sampling
+
+if TYPE_CHECKING:
+    from ponder.verify.verifier_pool import VerifierPool
+
+TABLE = "table.json"
+_PARTS = RewardConfig(language=1.0, repetition=1.0)
+"""Rewards are not used; their parts are what the table measures beside verdicts."""
+
+
+def run(context: StageContext) -> None:
+    """Sample, verify, measure; write table.json and summary.json."""
+    from ponder.verify.verifier_pool import VerifierPool
+
+    config = context.config
+    assert isinstance(config, BenchmarksConfig)
+    if not config.benchmarks:
+        fix = 'name at least one: [stages.NAME.benchmarks.gsm8k] name = "gsm8k"'
+        raise PonderError("benchmarks", None, fix)
+    problems = {name: benchmark_problems(name, config) for name in config.benchmarks}
+    model = context.optional("model")
+    source = str(model) if model else config.model
+    with VerifierPool() as pool:
+        for found in problems.values():
+            for warning in pool.prepare(found, config.unsafe):
+                context.view.note(warning)
+        evaluation = _Evaluation(context, config, source, pool)
+        rows = {name: evaluation.measure(name, found) for name, found in problems.items()}
+    table = {
+        "label": config.label or context.name,
+        "stage": context.name,
+        "k": config.k,
+        "seed": config.seed,
+        "temperature": config.temperature,
+        "top_p": config.top_p,
+        "benchmarks": rows,
+    }
+    figures = {name: row["figures"] for name, row in rows.items()}
+    write_json_atomic(context.folder / "summary.json", {"name": context.name, "figures": figures})
+    write_json_atomic(context.folder / TABLE, table)
+
+
+def benchmark_problems(name: str, config: BenchmarksConfig) -> list[Problem]:
+    """The first problems of a benchmark, none of which a run trains on (see ``held_out``).
+
+    Raises:
+        PonderError: it has none, or its source cannot be read.
+    """
+    from ponder.problems.split import build_problems
+    from ponder.problems.tabular import is_benchmark, split_problems
+
+    source = config.benchmarks[name]
+    is_file = source.path is not None or source.hub is not None
+    all_rows = is_file and source.heldout_split is None and not config.held_out
+    try:
+        if is_benchmark(source) or all_rows:
+            found = split_problems(source)[: config.num_problems]
+        else:
+            heldout = build_problems(source, seed=0).heldout
+            found = [heldout[i] for i in range(min(config.num_problems, len(heldout)))]
+    except PonderError as error:
+        field = f"benchmarks.{name}.{error.field.removeprefix('problems.')}"
+        raise PonderError(field, error.value, error.fix) from error
+    if not found:
+        fix = "it has no held-out problems; of a file of test problems set held_out = false"
+        raise PonderError(f"benchmarks.{name}", config.held_out, fix)
+    return found
+
+
+class _Evaluation:
+    """A model, opened when the first chunk needs it."""
+
+    def __init__(
+        self, context: StageContext, config: BenchmarksConfig, source: str, pool: VerifierPool
+    ) -> None:
+        self._context, self._config, self._source, self._pool = context, config, source, pool
+        self._opened: tuple[Any, Any] | None = None
+
+    def measure(self, name: str, problems: Sequence[Problem]) -> dict[str, Any]:
+        """A benchmark's part of table.json; chunks that are on the disk are not done again."""
+        from ponder.evals.evaluate import result_of
+
+        folder = self._context.folder / "rollouts" / name
+        with disk_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        remove_stale(folder)
+        size = max(1, self._config.max_batch_size // self._config.k)
+        starts = range(0, len(problems), size)
+        there = set(list_steps(folder))
+        groups: list[Group] = []
+        sampling = self._sampling(self._config.max_completion_tokens)
+        for number, start in enumerate(starts):
+            self._context.view.progress(number, len(starts), name)
+            if number not in there:
+                self._context.stop_if_asked()
+                chunk = problems[start : start + size]
+                write_rollouts(folder, number, self._sample(chunk, problems))
+            groups += read_rollouts(rollouts_path(folder, number))
+        self._context.view.progress(len(starts), len(starts), name)
+        result = result_of(groups, self._config.k, sampling, self._config.seed)
+        return {"figures": result.figures(), "measures": measures_of(groups)}
+
+    def _sample(self, chunk: Sequence[Problem], problems: Sequence[Problem]) -> list[Group]:
+        from ponder.generate.local import context_tokens
+        from ponder.rollout.rollout import rollout
+        from ponder.rollout.scorer import RuleScorer
+
+        generator, make_prompt = self._open()
+        longest = max(len(make_prompt(problem).token_ids) for problem in problems)
+        room = context_tokens(generator.model) - longest
+        limit = max(1, min(self._config.max_completion_tokens, room))
+        scorer = RuleScorer(_PARTS, limit, self._pool)
+        return rollout(
+            chunk,
+            generator,
+            scorer,
+            make_prompt,
+            self._config.k,
+            self._sampling(limit),
+            self._config.seed,
+        )
+
+    def _sampling(self, limit: int) -> Sampling:
+        config = self._config
+        return Sampling(config.temperature, config.top_p, max_completion_tokens=limit)
+
+    def _open(self) -> tuple[Any, Any]:
+        if self._opened is None:
+            import torch
+
+            from ponder.generate.local import LocalGenerator
+            from ponder.models.load import load_model
+            from ponder.rollout.prompts import PromptMaker
+            from ponder.train.threads import usable_cores
+
+            config = self._config
+            torch.set_num_threads(config.threads or usable_cores())
+            model, tokenizer = load_model(self._source, config.device, config.dtype)
+            generator = LocalGenerator(
+                model, tokenizer, config.max_batch_size, engine=config.engine
+            )
+            self._opened = generator, PromptMaker(config.template, tokenizer)
+        return self._opened
+
+
+def estimate(config: BenchmarksConfig, sources: Sources) -> Estimate:
+    """Samples, and the memory of the weights; how long completions are is not known before."""
+    from ponder.plan.read import read_shape
+
+    shape = read_shape(expected_model(sources, config.model))
+    samples = len(config.benchmarks) * config.num_problems * config.k
+    width = 2 if config.dtype == "bfloat16" else 4
+    return Estimate(bytes=2e3 * samples, rows=samples, memory=float(shape.num_parameters * width))
+
+
+def describe(config: BenchmarksConfig) -> str:
+    """Benchmarks and samples."""
+    names = ", ".join(config.benchmarks)
+    return f"{names}: up to {config.num_problems} problems x {config.k}"
+
+
+def files(config: BenchmarksConfig) -> Mapping[str, Path]:
+    """The model, where it is on this machine."""
+    return local_model(config.model)
+
+
+EVAL = StageKind(
+    config_class=BenchmarksConfig,
+    inputs={"model": Input("model", optional=True)},
+    outputs={"table": Output("table", TABLE)},
+    run=run,
+    estimate=estimate,
+    describe=describe,
+    code=(
+        *MODEL_CODE,
+        "ponder.evals",
+        "ponder.pipeline.stages.evaluation",
+        "ponder.pipeline.stages.measures",
+    ),
+    files=files,
+    unhashed=("name", "out", "max_batch_size"),
+)

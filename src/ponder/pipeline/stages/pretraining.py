@@ -1,0 +1,65 @@
+"""The kind "pretrain": a small base model from scratch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ponder.config.pretrain import PretrainConfig
+from ponder.config.recipes import to_toml
+from ponder.pipeline.context import StageContext, Stopped
+from ponder.pipeline.kinds import CHECKPOINTS, Estimate, Output, Sources, StageKind
+from ponder.runlog.checkpoint import checkpoint_step
+
+_CHECKPOINT_BYTES = 2 * (2 + 12)
+"""Of a parameter: two checkpoints, each with bfloat16 weights and float32 ones with moments."""
+
+
+def run(context: StageContext) -> None:
+    """Pretrain in the stage's folder, from its newest checkpoint if there is one."""
+    from ponder.train.pretrain import pretrain
+
+    config = context.config
+    assert isinstance(config, PretrainConfig)
+    folder, _ = context.open_run(to_toml(config))
+
+    def report(step: int, metrics: Mapping[str, float]) -> None:
+        line = "  ".join(f"{key} {value:.4g}" for key, value in metrics.items())
+        context.view.progress(step, config.steps, line)
+
+    with folder.lock():
+        latest = pretrain(config, folder, report, context.should_stop)
+    if checkpoint_step(latest) < config.steps:
+        raise Stopped(context.name)
+
+
+def estimate(config: PretrainConfig, sources: Sources) -> Estimate:
+    """The size alone: how fast a machine pretrains is not known before."""
+    shape = config.architecture
+    head = shape.hidden_size // shape.num_heads
+    attention = shape.hidden_size * head * (2 * shape.num_heads + 2 * shape.num_kv_heads)
+    layer = attention + 3 * shape.hidden_size * shape.intermediate_size
+    parameters = shape.num_layers * layer + shape.vocab_size * shape.hidden_size
+    rows = config.steps * config.batch_tokens // config.sequence_length
+    return Estimate(bytes=parameters * _CHECKPOINT_BYTES, rows=rows, memory=16.0 * parameters)
+
+
+def describe(config: PretrainConfig) -> str:
+    """Updates and tokens."""
+    return f"{config.steps} updates of {config.batch_tokens:,} tokens"
+
+
+PRETRAIN = StageKind(
+    config_class=PretrainConfig,
+    inputs={},
+    outputs={"model": Output("model", CHECKPOINTS)},
+    run=run,
+    estimate=estimate,
+    describe=describe,
+    code=(
+        "ponder.corpus",
+        "ponder.models",
+        "ponder.text",
+        "ponder.train.pretrain",
+        "ponder.train.pretrain_data",
+    ),
+)

@@ -1,0 +1,87 @@
+"""The kind "rl": GRPO, from the model of an earlier stage or from the one that the config names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from ponder.config.recipes import to_toml
+from ponder.config.rl import RLConfig
+from ponder.pipeline.context import StageContext, Stopped
+from ponder.pipeline.kinds import CHECKPOINTS, Estimate, Input, Output, Sources, StageKind
+from ponder.pipeline.stages.models import MODEL_CODE, expected_model, local_model
+from ponder.runlog import CheckpointStore, read_metrics
+from ponder.runlog.checkpoint import checkpoint_step
+
+_STATE_BYTES = 12
+"""Of a parameter in a checkpoint beside its weight: a float32 copy and AdamW's two moments."""
+
+
+def run(context: StageContext) -> None:
+    """Train in the stage's folder, from its newest checkpoint if there is one."""
+    from ponder.train.grpo import train
+
+    config = stage_config(context)
+    folder, resume = context.open_run(to_toml(config))
+    latest = CheckpointStore(folder.checkpoints_dir).latest()
+    if folder.summary_path.exists() and latest and checkpoint_step(latest) >= config.steps:
+        return
+    earlier = read_metrics(folder.metrics_path) if resume else ()
+    with context.view.training(earlier) as observer:
+        summary = train(config, folder, resume, observer, context.should_stop)
+    if not summary.finished:
+        raise Stopped(context.name)
+
+
+def stage_config(context: StageContext) -> RLConfig:
+    """The config with the model of the input, if there is one."""
+    assert isinstance(context.config, RLConfig)
+    model = context.optional("model")
+    return context.config.model_copy(update={"model": str(model)} if model else {})
+
+
+def estimate(config: RLConfig, sources: Sources) -> Estimate:
+    """By ``ponder.plan``: on a GPU memory and time, on a CPU memory alone."""
+    from ponder.plan.demand import demand_of
+    from ponder.plan.devices import this_cpu, this_gpu
+    from ponder.plan.plan import make_plan
+    from ponder.plan.read import read_shape
+
+    model = expected_model(sources, config.model)
+    shape = read_shape(model)
+    device = None if config.device == "cpu" else this_gpu()
+    device = device or this_cpu()
+    plan = make_plan(demand_of(config, on_gpu=device.is_gpu), shape, device)
+    per_parameter = plan.demand.width + _STATE_BYTES
+    return Estimate(
+        seconds=plan.seconds * config.steps if plan.seconds is not None else None,
+        bytes=shape.num_parameters * per_parameter * config.checkpoint.keep,
+        rows=plan.demand.num_rollouts * config.steps,
+        memory=plan.peak,
+        model=model,
+    )
+
+
+def describe(config: RLConfig) -> str:
+    """Steps, rollouts and problems."""
+    problems = config.problems
+    source = problems.task or problems.name or problems.hub or problems.path or "a mixture"
+    batch = config.batch
+    return f"{config.steps} steps of {batch.prompts_per_step} x {batch.group_size} on {source}"
+
+
+def files(config: RLConfig) -> Mapping[str, Path]:
+    """The model, where it is on this machine."""
+    return local_model(config.model)
+
+
+RL = StageKind(
+    config_class=RLConfig,
+    inputs={"model": Input("model", optional=True)},
+    outputs={"model": Output("model", CHECKPOINTS)},
+    run=run,
+    estimate=estimate,
+    describe=describe,
+    code=(*MODEL_CODE, "ponder.train"),
+    files=files,
+)
