@@ -11,7 +11,8 @@ from torch import Tensor
 
 from ponder.generate.device import reference
 from ponder.generate.device.cache import KvCache, KvLayout
-from ponder.generate.device.launch import EVERYTHING, decode_attention, draw_by_kernels
+from ponder.generate.device.draw import draw_by_kernels
+from ponder.generate.device.launch import EVERYTHING, decode_attention
 from ponder.generate.device.slots import _runs
 from ponder.generate.pages import PAGE_TOKENS, pages_for
 from ponder.generate.sampling import draw
@@ -187,7 +188,7 @@ def uniform(count: int, seed: int = 0) -> Tensor:
 def test_drawing(size: int, temperature: float) -> None:
     torch.manual_seed(0)
     logits = (3 * torch.randn(500, size)).to(DEVICE)
-    tokens, logprobs = draw_by_kernels(logits, uniform(500), temperature)
+    tokens, logprobs = draw_by_kernels(logits, uniform(500), Sampling(temperature))
     expected, expected_logprobs = draw(logits, uniform(500), Sampling(temperature))
     same = tokens == expected
     assert same.float().mean() > 0.98  # rounding moves a few to their neighbours
@@ -204,7 +205,7 @@ def test_tokens_that_cannot_be_are_never_drawn(size: int) -> None:
     logits[:, :1024] = -torch.inf  # a whole block
     logits[:, -1] = 0.0
     numbers = torch.cat([uniform(398), torch.tensor([0.0, 1 - 2.0**-24], device=DEVICE)])
-    tokens, logprobs = draw_by_kernels(logits.to(DEVICE), numbers, 1.0)
+    tokens, logprobs = draw_by_kernels(logits.to(DEVICE), numbers, Sampling())
     assert logits.gather(1, tokens.cpu()[:, None]).isfinite().all()
     exact = logits.log_softmax(-1).gather(1, tokens.cpu()[:, None])[:, 0]
     torch.testing.assert_close(logprobs.cpu(), exact, atol=1e-4, rtol=1e-5)
@@ -219,7 +220,7 @@ def test_extreme_logits(number: float) -> None:
     logits[3, :2999] = -torch.inf
     logits[4] = torch.nan
     numbers = torch.full((5,), number, device=DEVICE)
-    tokens, logprobs = draw_by_kernels(logits.to(DEVICE), numbers, 1.0)
+    tokens, logprobs = draw_by_kernels(logits.to(DEVICE), numbers, Sampling())
     assert tokens[[0, 2, 3]].tolist() == [1234, 2999, 2999]
     assert abs(tokens[1].item() - number * 3000) < 2
     assert 0 <= tokens[4].item() < 3000
@@ -233,10 +234,23 @@ def test_tokens_come_as_often_as_they_should() -> None:
     counts = torch.zeros(3000)
     for seed in range(20):
         logits = row.to(DEVICE).expand(draws // 20, -1).contiguous()
-        tokens, _ = draw_by_kernels(logits, uniform(draws // 20, seed), 0.8)
+        tokens, _ = draw_by_kernels(logits, uniform(draws // 20, seed), Sampling(0.8))
         counts += torch.bincount(tokens.cpu(), minlength=3000)
     probs = (row / 0.8).softmax(-1)
     often = probs > 1e-4
     errors = (counts - draws * probs) / (draws * probs * (1 - probs)).sqrt()
     assert errors[often].abs().max() < 5.5
     assert 0.9 < errors[often].var() < 1.1
+
+
+@pytest.mark.parametrize(("top_p", "top_k"), [(0.95, 0), (0.5, 0), (1.0, 20), (1.0, 1), (0.8, 50)])
+@pytest.mark.parametrize("size", [258, 5003])
+def test_drawing_from_the_likely_ones(size: int, top_p: float, top_k: int) -> None:
+    torch.manual_seed(0)
+    logits = (3 * torch.randn(300, size)).to(DEVICE)
+    sampling = Sampling(0.7, top_p, top_k)
+    tokens, logprobs = draw_by_kernels(logits, uniform(300), sampling)
+    expected, expected_logprobs = draw(logits, uniform(300), sampling)
+    same = tokens == expected
+    assert same.float().mean() > 0.98
+    torch.testing.assert_close(logprobs[same], expected_logprobs[same], atol=1e-4, rtol=1e-5)

@@ -94,13 +94,12 @@ def _invert(probs: Tensor, uniform: Tensor) -> Tensor:
 
 def _draw_truncated(probs: Tensor, uniform: Tensor, sampling: Sampling) -> Tensor:
     """Like ``_invert`` on the ``top_k`` most likely tokens, and of those on the smallest set whose
-    share reaches ``top_p``. Tokens in order of probability (ties: the lower id first)."""
+    share reaches ``top_p`` (ties: the lower id first)."""
     ordered, ids = probs.sort(dim=-1, descending=True, stable=True)
     if 0 < sampling.top_k < probs.shape[-1]:
-        ordered = ordered[:, : sampling.top_k]
+        ordered, ids = ordered[:, : sampling.top_k], ids[:, : sampling.top_k]
     cumulative = ordered.cumsum(-1)
-    kept = torch.ones_like(ordered, dtype=torch.bool)
+    kept = torch.ones_like(ordered)
     kept[:, 1:] = cumulative[:, :-1] < sampling.top_p * cumulative[:, -1:]
-    place = _invert(ordered * kept, uniform)
-    last = kept.sum(-1, keepdim=True) - 1
-    return ids.gather(-1, torch.minimum(place, last))
+    mask = torch.zeros_like(probs).scatter_(-1, ids, kept)
+    return _invert(probs * mask, uniform)

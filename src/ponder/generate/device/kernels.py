@@ -1,7 +1,4 @@
-"""Triton kernels of a decode step: attention over pages, and drawing a token from its logits.
-
-Each has a clear version that it is tested against: ``device.reference`` and ``sampling.draw``.
-"""
+"""Triton kernels of a decode step's attention over pages. The clear version: ``reference``."""
 
 from __future__ import annotations
 
@@ -335,67 +332,3 @@ def merge_splits(  # type: ignore[no-untyped-def]
     mixed = tl.sum(parts * weights[:, None], 0)
     place = (row * HEADS + head) * VALUE_DIM + dims
     tl.store(out + place, mixed.to(out.dtype.element_ty), mask=dims < VALUE_DIM)
-
-
-@triton.jit  # type: ignore[untyped-decorator]
-def block_sums(  # type: ignore[no-untyped-def]
-    logits, tops, sums, inverse_temperature, size, num_blocks, BLOCK: tl.constexpr
-):
-    """Of each block of logits: the largest and the sum of exponentials.
-
-    Grid: (rows, blocks).
-    """
-    row = tl.program_id(0).to(tl.int64)
-    block = tl.program_id(1)
-    ids = block * BLOCK + tl.arange(0, BLOCK)
-    x = tl.load(logits + row * size + ids, mask=ids < size, other=-float("inf"))
-    x = x * inverse_temperature
-    top = tl.max(x, 0)
-    tl.store(tops + row * num_blocks + block, top)
-    top = tl.where(top == -float("inf"), 0.0, top)  # a block of tokens that can't be: sum 0
-    tl.store(sums + row * num_blocks + block, tl.sum(tl.exp(x - top), 0))
-
-
-@triton.jit  # type: ignore[untyped-decorator]
-def invert_cdf(  # type: ignore[no-untyped-def]
-    logits,
-    tops,
-    sums,
-    uniform,
-    tokens,
-    logprobs,
-    inverse_temperature,
-    size,
-    num_blocks,
-    BLOCK: tl.constexpr,
-    BLOCKS_PAD: tl.constexpr,
-):
-    """The first token whose cumulative probability exceeds ``uniform``, and its log-probability.
-
-    In two levels, as ``sampling._invert``: the block, then the place in it. Grid: (rows,).
-    """
-    row = tl.program_id(0).to(tl.int64)
-    blocks = tl.arange(0, BLOCKS_PAD)
-    there = blocks < num_blocks
-    top = tl.load(tops + row * num_blocks + blocks, mask=there, other=-float("inf"))
-    highest = tl.max(top, 0)
-    mass = tl.load(sums + row * num_blocks + blocks, mask=there, other=0.0)
-    mass = mass * tl.exp(top - highest)
-    ends = tl.cumsum(mass, 0)
-    total = tl.sum(tl.where(blocks == num_blocks - 1, ends, 0.0), 0)
-    target = tl.load(uniform + row) * total
-    block = tl.minimum(tl.sum((ends <= target).to(tl.int32), 0), num_blocks - 1)
-    before = tl.sum(tl.where(blocks == block - 1, ends, 0.0), 0)
-    places = tl.arange(0, BLOCK)
-    ids = block * BLOCK + places
-    x = tl.load(logits + row * size + ids, mask=ids < size, other=-float("inf"))
-    x = x * inverse_temperature
-    inside = tl.cumsum(tl.exp(x - highest), 0)
-    whole = tl.max(inside, 0)
-    # Rounding must not carry the target past the block's end, onto a token of probability 0.
-    target = tl.minimum(target - before, whole * 0.99999994)
-    place = tl.minimum(tl.sum((inside <= target).to(tl.int32), 0), BLOCK - 1)
-    chosen = tl.sum(tl.where(places == place, x, 0.0), 0)
-    token = tl.minimum(block * BLOCK + place, size - 1)  # of a row of nan, too
-    tl.store(tokens + row, token.to(tl.int64))
-    tl.store(logprobs + row, chosen - highest - tl.log(total))

@@ -1,4 +1,4 @@
-"""The kernels as torch operators: opaque to torch.compile, launched from a CUDA graph or not."""
+"""Attention's kernels as a torch operator: opaque to torch.compile, in a CUDA graph or not."""
 
 from __future__ import annotations
 
@@ -20,9 +20,6 @@ EVERYTHING = 2**30
 
 MIN_SPLIT = 8
 """Pages that are worth a program of their own."""
-
-SAMPLE_BLOCK = 1024
-"""Logits per block of the two-level search."""
 
 
 @torch.library.custom_op("ponder::decode_attention", mutates_args=())
@@ -136,32 +133,3 @@ def _(
     is_latent: bool,
 ) -> Tensor:
     return query.new_empty(query.shape[0], query.shape[1], 1, value_dim)
-
-
-def draw_by_kernels(logits: Tensor, uniform: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-    """``sampling.draw`` for temperatures above 0 without top-p and top-k, reading logits once.
-
-    Args:
-        logits: [N, V] float32, contiguous.
-        uniform: [N] float32 in [0, 1).
-
-    Returns:
-        tokens [N] int64 and logprobs [N] float32.
-    """
-    import triton
-
-    from ponder.generate.device import kernels
-
-    num_rows, size = logits.shape
-    num_blocks = -(-size // SAMPLE_BLOCK)
-    tops, sums = torch.empty(2, num_rows, num_blocks, dtype=torch.float32, device=logits.device)
-    kernels.block_sums[(num_rows, num_blocks)](
-        logits, tops, sums, 1.0 / temperature, size, num_blocks, BLOCK=SAMPLE_BLOCK
-    )
-    tokens = torch.empty(num_rows, dtype=torch.int64, device=logits.device)
-    logprobs = torch.empty(num_rows, dtype=torch.float32, device=logits.device)
-    kernels.invert_cdf[(num_rows,)](
-        logits, tops, sums, uniform, tokens, logprobs, 1.0 / temperature, size, num_blocks,
-        BLOCK=SAMPLE_BLOCK, BLOCKS_PAD=triton.next_power_of_2(num_blocks),
-    )  # fmt: skip
-    return tokens, logprobs

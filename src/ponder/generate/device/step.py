@@ -11,9 +11,9 @@ from torch.nn import functional as F
 
 from ponder.generate.device.attention import DecodePass
 from ponder.generate.device.cache import KvCache
-from ponder.generate.device.launch import draw_by_kernels
+from ponder.generate.device.draw import draw_on_device
 from ponder.generate.device.slots import Slots
-from ponder.generate.sampling import draw, uniforms
+from ponder.generate.sampling import uniforms
 from ponder.types import Sampling
 
 BUCKETS = (1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640,
@@ -83,7 +83,7 @@ class DecodeStep:
         )
         positions = slots.prefix[:num_rows] + own
         logits = self._logits(token.unsqueeze(1), positions.unsqueeze(1), engine_pass)
-        drawn, logprobs = draw_any(logits, uniforms(slots.key[:num_rows], own), sampling)
+        drawn, logprobs = draw_on_device(logits, uniforms(slots.key[:num_rows], own), sampling)
         self._advance(num_rows, drawn, logprobs)
 
     def _logits(self, ids: Tensor, positions: Tensor, engine_pass: Any) -> Tensor:
@@ -109,14 +109,6 @@ class DecodeStep:
         over = stops.is_end[drawn] | (own >= slots.limit[:num_rows])
         active.mul_(~over)
         slots.step.add_(1)
-
-
-def draw_any(logits: Tensor, uniform: Tensor, sampling: Sampling) -> tuple[Tensor, Tensor]:
-    """``sampling.draw``, by kernels where they can."""
-    plain = sampling.temperature > 0 and sampling.top_p == 1 and sampling.top_k == 0
-    if plain and logits.is_cuda:
-        return draw_by_kernels(logits, uniform, sampling.temperature)
-    return draw(logits, uniform, sampling)
 
 
 def product_float32(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
