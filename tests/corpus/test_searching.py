@@ -60,7 +60,7 @@ def test_reflective_words_stand_where_work_is_compared_and_nowhere_else() -> Non
 def test_a_try_is_called_wrong_where_it_is_and_nowhere_else() -> None:
     found = 0
     pattern = r"=(-?\d+)\. [A-Z][a-zA-Z, ]+ (\d+): (wrong|no|an error|but|good|yes|right|that)"
-    for document in WORKED:
+    for document in DOCUMENTS:
         for value, target, verdict in re.findall(pattern, document.text):
             assert (value == target) == (verdict in ("good", "yes", "right", "that")), document
             found += 1

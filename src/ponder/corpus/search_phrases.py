@@ -21,6 +21,7 @@ class SearchPhrases:
     check: tuple[str, ...]
     compare: tuple[str, ...]
     matches: tuple[str, ...]
+    take: tuple[str, ...]
     differs: tuple[str, ...]
     again: tuple[str, ...]
     settle: tuple[str, ...]
@@ -47,7 +48,8 @@ ENGLISH_SEARCH = SearchPhrases(
         ". Check against {t}: ",
         ". Wait, I need {t}: ",
     ),
-    matches=("good, so {e}.", "yes, {e}.", "right: {e}.", "that is it: {e}."),
+    matches=("good", "yes", "right", "that is it"),
+    take=(", so {e}.", ": {e}."),
     differs=("wrong.", "wrong.", "no, a mistake.", "an error.", "but no, {v}."),
     again=(" ", " ", " ", " Retry: ", " Now ", " Try "),
     settle=(" I take {e}.", " So {e}.", " I leave it at {e}."),
@@ -61,7 +63,8 @@ CHINESE_SEARCH = SearchPhrases(
     conclude=("。所以{e}。", "，所以{e}。", "。就是{e}。"),
     check=("等等，我检查一下：", "我来验证：", "但是我要检查：", "检查："),
     compare=("。要{t}：", "。目标{t}：", "。检查，要{t}："),
-    matches=("对，{e}。", "正好，所以{e}。", "没问题：{e}。"),
+    matches=("对", "正好", "没问题"),
+    take=("，{e}。", "，所以{e}。"),
     differs=("错误。", "不对。", "不是，{v}。"),
     again=("", "", "再试：", "换一个："),
     settle=("就用{e}。", "所以{e}。"),

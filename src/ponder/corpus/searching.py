@@ -35,8 +35,8 @@ class SearchShares:
     a row, each compared; a hasty writer goes on with probability ``hasty_goes_on`` after a miss, a
     patient one (share ``patient`` of these) with ``patient_goes_on``.
 
-    Of all documents, ``tables`` are lists of true equations and ``arithmetic`` are documents of the
-    bundled base's corpus. A wrong try is the nearest of ``care`` random ones.
+    Of all documents, ``tables`` are lists of true equations and comparisons, and ``arithmetic`` are
+    documents of the bundled base's corpus. A wrong try is the nearest of ``care`` random ones.
     """
 
     guess: float = 0.40
@@ -110,9 +110,10 @@ class Searcher:
 
     def verdict(self, chain: Chain) -> str:
         """What came out beside the target, and whether they are the same."""
-        is_right = chain.value == self.problem.target
-        verdict = self.phrases.matches if is_right else self.phrases.differs
-        return self.say(self.phrases.compare, chain) + self.say(verdict, chain)
+        text = self.say(self.phrases.compare, chain)
+        if chain.value == self.problem.target:
+            return text + self.say(self.phrases.matches, chain) + self.say(self.phrases.take, chain)
+        return text + self.say(self.phrases.differs, chain)
 
     def checked(self) -> tuple[str, Chain]:
         text, chain = self.guess()
@@ -198,14 +199,29 @@ class SearchWriter:
         return Document(text, "countdown", style, wrapper, chinese, chain.value == problem.target)
 
     def table(self, rng: Random) -> Document:
-        """True equations of the sizes that countdown needs, and chains next to their values."""
+        """True equations of the sizes that countdown needs; values and targets compared."""
         lines = []
         for _ in range(rng.randint(3, 8)):
             chain = random_chain(rng, draw_countdown(rng, self.config).numbers)
             work = ", ".join(chain.equations())
-            lines.append(work if rng.random() < 0.5 else f"{chain.expression()}: {work}")
+            kind = rng.random()
+            if kind < 0.25:
+                work = f"{chain.expression()}: {work}"
+            elif kind < 0.75:
+                work += compared(rng, chain)
+            lines.append(work)
         head = rng.choice(("", "", "Table:\n", "Practice:\n", "算术表：\n"))
         return Document(head + "\n".join(lines), "table", "table", "table", False, True)
+
+
+def compared(rng: Random, chain: Chain) -> str:
+    """The value beside a target, half of the time the same, and the verdict."""
+    target = chain.value
+    while rng.random() < 0.5 or target < 0:
+        target = abs(chain.value + rng.choice((-10, -3, -2, -1, 1, 2, 3, 10)))
+    verdict = ENGLISH_SEARCH.matches if target == chain.value else ENGLISH_SEARCH.differs
+    text = rng.choice(ENGLISH_SEARCH.compare) + rng.choice(verdict)
+    return text.format(t=target, v=chain.value).removesuffix(".") + "."
 
 
 INSTRUCTIONS = (
