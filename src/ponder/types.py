@@ -75,6 +75,10 @@ class Completion:
     ``token_ids`` includes the end token when the model wrote one; ``text`` does not.
     ``sampler_logprobs`` are nats per token, of the *sampled-from* distribution's untruncated form
     (temperature applied, top-p and top-k not), one per entry of ``token_ids``.
+
+    A generator that has only text (an endpoint) leaves both lists empty and says in
+    ``counted_tokens`` how many tokens it was; for all others that is None. Such a completion can be
+    verified, kept and trained on as text, but has no place in a policy gradient.
     """
 
     problem_id: str
@@ -83,6 +87,11 @@ class Completion:
     text: str
     sampler_logprobs: list[float]
     finish_reason: FinishReason
+    counted_tokens: int | None = None
+
+    @property
+    def num_tokens(self) -> int:
+        return len(self.token_ids) if self.counted_tokens is None else self.counted_tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +124,7 @@ class Rollout:
 
     @property
     def num_tokens(self) -> int:
-        return len(self.completion.token_ids)
+        return self.completion.num_tokens
 
     @property
     def is_correct(self) -> bool:

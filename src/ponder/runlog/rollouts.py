@@ -125,6 +125,7 @@ def _rollout_from_row(problem_id: str, row: dict[str, Any]) -> Rollout:
         text=row["text"],
         sampler_logprobs=row["sampler_logprobs"],
         finish_reason=row["finish_reason"],
+        counted_tokens=None if row["token_ids"] else row["num_tokens"] or None,
     )
     judgement = Judgement(
         Verdict(row["verdict"]), row["answer"], row["reason"], row.get("score")
