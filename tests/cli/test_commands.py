@@ -21,7 +21,7 @@ Capture = pytest.CaptureFixture[str]
 
 
 COMMANDS = ["train", "recipes", "eval", "audit", "chat", "report", "doctor"]
-COMMANDS += ["grade", "judge", "sandbox"]
+COMMANDS += ["grade", "judge", "plan", "sandbox"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
