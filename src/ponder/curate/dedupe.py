@@ -12,20 +12,17 @@ bytes for each row that is kept.
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ponder.curate.appended import Appended
 from ponder.curate.minhash import BANDS, SIZE, Signatures, resemblance
 from ponder.curate.row import Row
 from ponder.curate.tables import MOST_OF_A_KEY, HashSet, NearTable, band_keys
 from ponder.curate.tokens import Hashes, normalise
-from ponder.errors import PonderError
-from ponder.runlog.durable import disk_errors, write_all
 
 
 def text_of(row: Row) -> str:
@@ -111,8 +108,8 @@ class Dedupe:
     def __init__(self, folder: Path, threshold: float, at: DedupeMark | None = None) -> None:
         at = at or DedupeMark()
         self._exact, self._near = HashSet(), NearDuplicates(threshold)
-        self._hash_file = _Appended(folder / "exact.bin", 8 * at.num_exact)
-        self._near_file = _Appended(folder / "near.bin", SIZE * at.num_near)
+        self._hash_file = Appended(folder / "exact.bin", 8 * at.num_exact)
+        self._near_file = Appended(folder / "near.bin", SIZE * at.num_near)
         for block in self._hash_file.blocks(8 << 16):
             self._exact.add(np.frombuffer(block, np.uint64))
         for block in self._near_file.blocks(SIZE << 14):
@@ -145,33 +142,3 @@ class Dedupe:
     def close(self) -> None:
         self._hash_file.close()
         self._near_file.close()
-
-
-class _Appended:
-    """A file of bytes that only grows."""
-
-    def __init__(self, path: Path, size: int) -> None:
-        self.path, self.size = path, size
-        with disk_errors(path):
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-            if os.fstat(self._descriptor).st_size < size:
-                fix = "it is shorter than the state says: delete its folder to start again"
-                raise PonderError("state", str(path), fix)
-            os.ftruncate(self._descriptor, size)
-            os.lseek(self._descriptor, 0, os.SEEK_END)
-
-    def blocks(self, num_bytes: int) -> Iterator[bytes]:
-        for start in range(0, self.size, num_bytes):
-            yield os.pread(self._descriptor, min(num_bytes, self.size - start), start)
-
-    def append(self, data: bytes) -> None:
-        with disk_errors(self.path):
-            write_all(self._descriptor, data)
-        self.size += len(data)
-
-    def sync(self) -> None:
-        with disk_errors(self.path):
-            os.fsync(self._descriptor)
-
-    def close(self) -> None:
-        os.close(self._descriptor)
