@@ -105,6 +105,7 @@ def run_pipeline(
     with run.lock():
         run.write_toml(graph.to_toml())
         parts = pipeline_parts(graph, run, options.any_code)
+        _check_files(chosen, run, parts)
         _put_done_aside(run, graph, options, parts)
         for number, stage in enumerate(chosen, start=1):
             if should_stop():
@@ -132,6 +133,17 @@ def _chosen(graph: Graph, options: Options) -> Sequence[Stage]:
     if options.start is not None:
         graph.stage(options.start, "--from")
     return list(graph) if options.only is None else [graph.stage(options.only, "--only")]
+
+
+def _check_files(chosen: Sequence[Stage], run: PipelineFolder, parts: Mapping[str, Parts]) -> None:
+    """Half-written input files are told before anything runs, not hours later."""
+    for stage in chosen:
+        if run.stage(stage.name, parts[stage.name].key).done() is not None:
+            continue
+        for name, refs in stage.inputs.items():
+            for ref in refs:
+                if ref.path:
+                    check_whole(f"stages.{stage.name}.inputs.{name}", ref.path)
 
 
 def _put_done_aside(
@@ -193,13 +205,12 @@ class _Runner:
         return True
 
     def _check_inputs(self) -> None:
-        """Files must be whole and what they were when the key was made, stages done and intact."""
+        """Files must be what they were when the key was made, stages done and intact."""
         name = self._stage.name
         check_unchanged(self._stage, self._mine)
         for key, refs in self._stage.inputs.items():
             for ref in refs:
                 if ref.path:
-                    check_whole(f"stages.{name}.inputs.{key}", ref.path)
                     continue
                 standing = stand(self._graph.stages[ref.stage], self._run, self._parts)
                 check_outputs(standing)

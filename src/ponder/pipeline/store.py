@@ -20,7 +20,7 @@ from ponder.pipeline.digests import digest_path, size_of
 from ponder.pipeline.keys import Parts
 from ponder.pipeline.kinds import CHECKPOINTS, Output
 from ponder.runlog import CheckpointStore, RunFolder, read_json, write_json_atomic
-from ponder.runlog.durable import disk_errors, fsync_folder, write_all, write_atomic
+from ponder.runlog.durable import disk_errors, fsync_folder, remove_stale, write_all, write_atomic
 
 Unfinished = Literal["running", "stopped", "waiting", "failed"]
 
@@ -55,6 +55,7 @@ class StageFolder:
         before = self.state() or {}
         with disk_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
+        remove_stale(self.path)
         write_json_atomic(self.path / "key.json", asdict(parts))
         seconds = float(before.get("seconds", 0.0))
         self.write_state("running", "", inputs, seconds)
@@ -172,6 +173,7 @@ class PipelineFolder:
     def set_current(self, name: str, key: str) -> None:
         """Point to a stage's newest folder."""
         path = self.stages_path / name / "current"
+        remove_stale(path.parent)
         if (now := self.current(name)) is None or now.key != key:
             write_atomic(path, f"{key}\n".encode())
 
