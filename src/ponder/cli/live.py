@@ -20,8 +20,11 @@ _FRAMES_PER_SECOND = 2
 
 
 @contextmanager
-def watching(out: Console) -> Iterator[Watch]:
-    """A watch whose view is on ``out`` for as long as the context lasts."""
+def watching(out: Console, transient: bool = False) -> Iterator[Watch]:
+    """A watch whose view is on ``out`` for as long as the context lasts.
+
+    ``transient``: on a terminal the last frame goes when the context ends.
+    """
     if not out.is_terminal:
         yield PlainWatch(out)
         return
@@ -31,6 +34,7 @@ def watching(out: Console) -> Iterator[Watch]:
         console=out,
         refresh_per_second=_FRAMES_PER_SECOND,
         vertical_overflow="crop",
+        transient=transient,
     ):
         yield watch
 

@@ -21,6 +21,25 @@ RECIPE and settings are those of `ponder train`. Without --gpu the plan is for t
 where there is none, for an H100 if the recipe asks for CUDA, else for this machine's CPU. A run
 that cannot fit is refused with the setting that would mend it (exit code 2), as `train` does."""
 
+_PIPELINE = """\
+Run the stages of R1 as one graph, each resumable, each done once.
+
+    ponder pipeline run RECIPE            what is done is skipped, what changed is done again
+    ponder pipeline run RUN               go on with an interrupted pipeline
+    ponder pipeline status RUN            where every stage stands, and why it would run"""
+
+_PIPELINE_RUN = """\
+Run every stage of a pipeline that is not done.
+
+RECIPE is a name, a .toml file of kind "pipeline", or the folder RUN of a pipeline to go on with.
+Settings after it are STAGE.key.sub=value, or common.key=value for every stage that has such a key.
+A stage is done anew if its settings, its inputs, a file that it reads or its code changed, with all
+that follow it; the old outputs are kept until --prune. Ctrl-C finishes the step and writes a
+checkpoint; Ctrl-C again quits at once. Either way the next run goes on inside the stage."""
+
+_PIPELINE_STATUS = """\
+Where every stage of a pipeline stands, and why it would run. Changes nothing."""
+
 _EVAL = """\
 Sample K completions for each problem and verify them: pass@1, pass@k and cons@k.
 
@@ -73,6 +92,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_train(_command(commands, "train", "train a model as a recipe says", _TRAIN))
     _add_plan(_command(commands, "plan", "predict memory and time of a step", _PLAN))
     _command(commands, "recipes", "list the recipes", "List the recipes that ship with Ponder.")
+    _add_pipeline(_command(commands, "pipeline", "run the stages of R1", _PIPELINE))
     _add_eval(_command(commands, "eval", "measure a model on problems", _EVAL))
     _add_audit(_command(commands, "audit", "verify a data set's references", _AUDIT))
     _add_chat(_command(commands, "chat", "talk to a model", _CHAT))
@@ -119,6 +139,40 @@ def _add_plan(parser: argparse.ArgumentParser) -> None:
         "--mean-tokens", type=_count, metavar="N", help="mean of a completion (default: the limit)"
     )
     parser.add_argument("--json", type=Path, metavar="PATH", help="also write the plan here")
+
+
+def _add_pipeline(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(metavar="ACTION", required=True, dest="action")
+    run = actions.add_parser(
+        "run",
+        help="run what is not done",
+        description=_PIPELINE_RUN,
+        formatter_class=_Formatter,
+    )
+    run.add_argument("recipe", metavar="RECIPE", help="a name, a .toml file, or a folder RUN")
+    run.add_argument("overrides", metavar="STAGE.key=value", nargs="*", help="settings on top")
+    run.set_defaults(overrides=[])
+    run.add_argument("--out", metavar="RUN", type=Path, help="the folder (default: runs/NAME-TIME)")
+    run.add_argument(
+        "--from", metavar="STAGE", dest="start", help="do STAGE and all that follow it again"
+    )
+    run.add_argument("--only", metavar="STAGE", help="this stage alone; its inputs must be done")
+    run.add_argument("--yes", action="store_true", help="never wait for a person")
+    run.add_argument(
+        "--dry-run", action="store_true", help="print every stage and what it takes; do not run"
+    )
+    run.add_argument("--prune", action="store_true", help="at the end delete outdated outputs")
+    run.add_argument(
+        "--any-code", action="store_true", help="what older code made counts as done as it is"
+    )
+    status = actions.add_parser(
+        "status",
+        help="say where every stage stands",
+        description=_PIPELINE_STATUS,
+        formatter_class=_Formatter,
+    )
+    status.add_argument("recipe", metavar="RUN", help="a pipeline's folder")
+    status.add_argument("--any-code", action="store_true", help="as for run")
 
 
 def _add_eval(parser: argparse.ArgumentParser) -> None:

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import signal
 from types import FrameType, TracebackType
+from typing import Protocol
 
-from ponder.cli.watch import Watch
+
+class Stoppable(Protocol):
+    """What is told of the wish, and remembers it."""
+
+    stopping: bool
+
+    def on_stop(self) -> None:
+        """The person asked for the end."""
 
 
 class StopOnSignal:
@@ -16,7 +24,7 @@ class StopOnSignal:
 
     _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-    def __init__(self, watch: Watch) -> None:
+    def __init__(self, watch: Stoppable) -> None:
         self._watch = watch
         self._before = {number: signal.getsignal(number) for number in self._SIGNALS}
 

@@ -1,0 +1,173 @@
+"""`ponder pipeline`: the stages of R1 as one graph: run, status, dry run."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ponder.cli.console import console
+from ponder.cli.pipeline_watch import PipelineWatch, size_text, time_text
+from ponder.cli.quiet import quiet_transformers
+from ponder.cli.stop import StopOnSignal
+from ponder.cli.train import INTERRUPTED, new_run_path
+from ponder.config.pipeline import PipelineRecipe, load_pipeline
+from ponder.errors import GuardError, PonderError
+from ponder.pipeline.context import Waiting
+from ponder.pipeline.estimate import Forecast, forecast
+from ponder.pipeline.graph import Graph, Stage, build_graph
+from ponder.pipeline.run import Options, run_pipeline
+from ponder.pipeline.stages import KINDS
+from ponder.pipeline.status import Standing, pipeline_status
+from ponder.pipeline.store import PipelineFolder
+from ponder.pipeline.table import read_table, table_paths, to_rich
+
+
+def run(arguments: Namespace) -> int:
+    """Run a pipeline, or say where it stands or what it would take."""
+    out = console()
+    if arguments.action == "status":
+        folder = PipelineFolder.open(Path(arguments.recipe))
+        graph = build_graph(load_pipeline(folder.toml_path), KINDS)
+        out.print(status_table(list(pipeline_status(graph, folder, arguments.any_code).values())))
+        return 0
+    recipe, path = _opened(arguments)
+    graph = build_graph(recipe, KINDS)
+    quiet_transformers()
+    if arguments.dry_run:
+        _print_forecast(forecast(graph, PipelineFolder(path), arguments.any_code), out)
+        return 0
+    options = Options(
+        start=arguments.start,
+        only=arguments.only,
+        yes=arguments.yes,
+        prune=arguments.prune,
+        any_code=arguments.any_code,
+    )
+    return _run(PipelineFolder.create(path), graph, options, out)
+
+
+def _opened(arguments: Namespace) -> tuple[PipelineRecipe, Path]:
+    """The recipe, and the folder to run it in: RECIPE itself may be that folder."""
+    given = Path(arguments.recipe)
+    if given.is_dir():
+        folder = PipelineFolder.open(given)
+        if arguments.out is not None and arguments.out.resolve() != given.resolve():
+            fix = f"{given} is a pipeline's folder and goes on where it is; leave --out away"
+            raise PonderError("--out", str(arguments.out), fix)
+        return load_pipeline(folder.toml_path, arguments.overrides), given
+    recipe = load_pipeline(arguments.recipe, arguments.overrides)
+    return recipe, arguments.out or recipe.config.out or new_run_path(recipe.config.name)
+
+
+def _run(folder: PipelineFolder, graph: Graph, options: Options, out: Console) -> int:
+    watch = PipelineWatch(out)
+    go_on = f"ponder pipeline run {folder.path}"
+    try:
+        with StopOnSignal(watch) as should_stop:
+            outcome = run_pipeline(folder, graph, options, watch, should_stop)
+    except (PonderError, GuardError) as error:
+        watch.close()
+        how = "when that is done" if isinstance(error, Waiting) else "when it is mended"
+        if folder.toml_path.is_file():
+            _say(out, [("go on", f"{go_on}   ({how}; nothing that was done is lost)")])
+        raise
+    finally:
+        watch.close()
+    out.print()
+    if outcome.stopped is not None:
+        _say(out, [("stopped", f"in stage {outcome.stopped}; its work is on the disk")])
+        _say(out, [("go on", go_on)])
+        return INTERRUPTED
+    if paths := table_paths(graph, folder):
+        out.print(to_rich(read_table(paths)))
+        out.print()
+    freed = [("pruned", size_text(outcome.freed))] if options.prune else []
+    _say(
+        out,
+        [*freed, ("run", str(folder.path)), ("status", f"ponder pipeline status {folder.path}")],
+    )
+    return 0
+
+
+def _say(out: Console, lines: list[tuple[str, str]]) -> None:
+    for name, value in lines:
+        out.print(Text.assemble((f"{name:<8}", "bold"), value), soft_wrap=True)
+
+
+def status_table(standings: list[Standing]) -> Table:
+    """Stage, kind, state, key, time, size, and why it would run."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("stage", "kind", "state", "key"):
+        table.add_column(name, no_wrap=True)
+    for name in ("time", "size"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("why it would run", overflow="fold")
+    styles = {"done": "green", "failed": "bold red", "damaged": "bold red"}
+    for standing in standings:
+        table.add_row(
+            Text(standing.stage.name, style="bold"),
+            Text(standing.stage.kind_name),
+            Text(standing.state, style=styles.get(standing.state, "yellow")),
+            Text(standing.key[:8], style="dim"),
+            time_text(standing.seconds),
+            size_text(standing.bytes),
+            Text(standing.why),
+        )
+    return table
+
+
+def _print_forecast(stages: list[Forecast], out: Console) -> None:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("stage", "kind", "inputs"):
+        table.add_column(name, overflow="fold")
+    for name in ("rows", "size", "memory", "time"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("what it does", overflow="fold")
+    table.add_column("state", overflow="fold")
+    for item in stages:
+        stage, estimate = item.standing.stage, item.estimate
+        mark = "" if item.measured or estimate.seconds is None else "~"
+        table.add_row(
+            Text(stage.name, style="bold"),
+            Text(stage.kind_name),
+            Text(_inputs(stage)),
+            "-" if estimate.rows is None else f"{estimate.rows:,}",
+            size_text(estimate.bytes),
+            size_text(estimate.memory),
+            f"{mark}{time_text(estimate.seconds)}",
+            Text(item.about),
+            Text("done" if item.standing.is_done else item.standing.why),
+        )
+    out.print(table)
+    out.print()
+    for line in total_lines(stages):
+        out.print(line, soft_wrap=True)
+
+
+def total_lines(stages: list[Forecast]) -> list[str]:
+    """What is left to do, all stages together."""
+    left = [item for item in stages if not item.standing.is_done]
+    if not left:
+        return ["everything is done"]
+    known = [item.estimate.seconds for item in left if item.estimate.seconds is not None]
+    size = sum(item.estimate.bytes or 0 for item in left)
+    memory = max((item.estimate.memory or 0 for item in left), default=0)
+    unknown = len(left) - len(known)
+    time = time_text(sum(known)) if known else "of unknown length"
+    if known and unknown:
+        time += f", and {unknown} of unknown length"
+    return [
+        f"to do: {len(left)} of {len(stages)} stages; time {time}; "
+        f"disk {size_text(size)}; peak memory {size_text(memory)}",
+        "~ a time is the planner's; others are those of the last time. No time is predicted on a "
+        "CPU before a stage has run once.",
+    ]
+
+
+def _inputs(stage: Stage) -> str:
+    told = [f"{name}={', '.join(map(str, refs))}" for name, refs in stage.inputs.items()]
+    return "; ".join(told) or "-"

@@ -1,0 +1,121 @@
+"""The view of a pipeline in progress: one line a stage, the stage's own view under it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from ponder.cli.console import clock_time, shown
+from ponder.cli.live import watching
+from ponder.cli.watch import Watch
+from ponder.pipeline.status import Standing
+from ponder.train.observer import RunObserver
+
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+
+
+def size_text(size: float | None) -> str:
+    """Bytes as ``45.2 MiB``; "-" where unknown."""
+    if size is None:
+        return "-"
+    for unit in _UNITS:
+        if size < 1024 or unit == _UNITS[-1]:
+            break
+        size /= 1024
+    return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+
+
+def time_text(seconds: float | None) -> str:
+    """Seconds as ``0:12``; "-" where unknown."""
+    return "-" if seconds is None else clock_time(seconds)
+
+
+class PipelineWatch:
+    """A PipelineView on a console, which also hears Ctrl-C."""
+
+    def __init__(self, out: Console) -> None:
+        self.stopping = False
+        self._out = out
+        self._watch: Watch | None = None
+        self._bar: Progress | None = None
+
+    def on_skip(self, standing: Standing) -> None:
+        """One line."""
+        self._say(standing, "done before", time_text(standing.seconds), size_text(standing.bytes))
+
+    def on_start(self, standing: Standing, number: int, total: int) -> None:
+        """One line: what runs, and why."""
+        stage = standing.stage
+        about = stage.kind.describe(stage.config)
+        self._say(standing, f"{number} of {total}", about, standing.why)
+
+    def on_done(self, standing: Standing) -> None:
+        """One line."""
+        self.close()
+        self._say(standing, "done", time_text(standing.seconds), size_text(standing.bytes))
+
+    def training(
+        self, earlier_rows: Sequence[Mapping[str, float]]
+    ) -> AbstractContextManager[RunObserver]:
+        """The view of `ponder train`."""
+        return self._training(earlier_rows)
+
+    @contextmanager
+    def _training(self, earlier_rows: Sequence[Mapping[str, float]]) -> Iterator[RunObserver]:
+        with watching(self._out, transient=True) as watch:
+            watch.earlier_rows = earlier_rows
+            watch.stopping = self.stopping
+            self._watch = watch
+            try:
+                yield watch
+            finally:
+                self._watch = None
+
+    def progress(self, done: int, total: int, text: str) -> None:
+        """A bar on a terminal, a line elsewhere."""
+        text = " ".join(shown(text).split())
+        if not self._out.is_terminal:
+            self._out.out(f"  {done}/{total}  {text}", highlight=False)
+            self._out.file.flush()
+            return
+        if self._bar is None:
+            columns = (
+                TextColumn("  {task.description}", markup=False),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+            )
+            self._bar = Progress(*columns, console=self._out, transient=True)
+            self._bar.add_task(text, total=total)
+            self._bar.start()
+        self._bar.update(self._bar.task_ids[0], completed=done, total=total, description=text)
+
+    def note(self, text: str) -> None:
+        """One line."""
+        line = f"  note: {' '.join(shown(text).split())}"
+        self._out.print(Text(line, style="yellow"), soft_wrap=True)
+
+    def on_stop(self) -> None:
+        """The person asked for the end."""
+        self.stopping = True
+        if self._watch is not None:
+            self._watch.on_stop()
+        else:
+            self._out.print("stopping as soon as all is on the disk (Ctrl-C again quits at once)")
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def _say(self, standing: Standing, *parts: str) -> None:
+        stage = standing.stage
+        head = (f"{stage.name:<10} ", "bold"), f"{stage.kind_name:<12} "
+        line = Text.assemble(*head, "  ".join(filter(None, parts)))
+        self._out.print(line, soft_wrap=True)
+        self._out.file.flush()

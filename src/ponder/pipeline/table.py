@@ -1,0 +1,176 @@
+"""The stage table: rows are benchmarks, columns stages (Zero, Dev1, Dev2, Dev3, R1).
+
+As table 3 of the paper (R1v2), with what it does not print: standard errors, lengths, the share of
+completions that a person could read, and language consistency.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from ponder.errors import PonderError
+from ponder.pipeline.graph import Graph
+from ponder.pipeline.status import pipeline_parts
+from ponder.pipeline.store import PipelineFolder
+from ponder.runlog import read_json
+
+SECTIONS: Mapping[str, tuple[str, float, int, bool]] = {
+    "accuracy": ("correct, %", 100.0, 1, True),
+    "tokens": ("tokens", 1.0, 0, False),
+    "readability": ("readable, %", 100.0, 1, True),
+    "language_consistency": ("in one language, %", 100.0, 1, True),
+}
+"""Measure -> title, factor, decimals, and whether the best of a row is marked: more is better."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A mean over problems and its standard error (None where it is unknown)."""
+
+    value: float
+    stderr: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One stage: its cells by (measure, benchmark)."""
+
+    label: str
+    cells: Mapping[tuple[str, str], Cell]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of the table as text. ``best`` is the column to mark; a heading has no cells."""
+
+    title: str
+    cells: Sequence[tuple[str, str]] = ()
+    best: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StageTable:
+    """Columns in the order of the stages; rows in that of the first column's benchmarks."""
+
+    columns: Sequence[Column]
+
+    @property
+    def benchmarks(self) -> list[str]:
+        names = (name for column in self.columns for _, name in column.cells)
+        return list(dict.fromkeys(names))
+
+    def rows(self) -> Iterator[Row]:
+        """A heading for each measure, then a row for each benchmark."""
+        for measure, (title, factor, decimals, marks) in SECTIONS.items():
+            yield Row(title)
+            for name in self.benchmarks:
+                cells = [column.cells.get((measure, name)) for column in self.columns]
+                texts = [_texts(cell, factor, decimals) for cell in cells]
+                yield Row(name, texts, _best(cells) if marks else None)
+
+
+def read_column(path: Path) -> Column:
+    """The column that a table.json of an eval stage holds.
+
+    Raises:
+        PonderError: there is no such file, or it is no such table.
+    """
+    table = read_json(path)
+    try:
+        cells = {
+            (measure, name): Cell(float(found["value"]), _number(found["stderr"]))
+            for name, row in table["benchmarks"].items()
+            for measure, found in row["measures"].items()
+        }
+        return Column(str(table["label"]), cells)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        fix = f"no table of an eval stage ({error!r} is missing or wrong); run that stage again"
+        raise PonderError("table", str(path), fix) from error
+
+
+def read_table(paths: Sequence[Path]) -> StageTable:
+    """The columns of several eval stages side by side; equal labels are numbered."""
+    columns = [read_column(path) for path in paths]
+    seen: dict[str, int] = {}
+    named = []
+    for column in columns:
+        number = seen[column.label] = seen.get(column.label, 0) + 1
+        label = column.label if number == 1 else f"{column.label} ({number})"
+        named.append(Column(label, column.cells))
+    return StageTable(named)
+
+
+def table_paths(graph: Graph, run: PipelineFolder) -> list[Path]:
+    """The table.json of every eval stage of the pipeline that is done, in the graph's order."""
+    parts = pipeline_parts(graph, run, any_code=True)
+    found = []
+    for stage in graph:
+        folder = run.stage(stage.name, parts[stage.name].key)
+        done = folder.done() if stage.kind_name == "eval" else None
+        if done is not None:
+            found.append(folder.path / done["outputs"]["table"]["path"])
+    return found
+
+
+def to_rich(table: StageTable) -> Table:
+    """For the terminal."""
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    shown.add_column("", no_wrap=True)
+    for column in table.columns:
+        shown.add_column(Text(column.label), justify="right", no_wrap=True)
+    for row in table.rows():
+        if not row.cells:
+            shown.add_row(Text(row.title, style="bold"))
+            continue
+        cells = [
+            Text.assemble((value, "bold" if number == row.best else ""), (error, "dim"))
+            for number, (value, error) in enumerate(row.cells)
+        ]
+        shown.add_row(Text(f"  {row.title}"), *cells)
+    return shown
+
+
+def to_html(table: StageTable) -> str:
+    """A ``<table class="stages">`` for the report; nothing in it is markup but ours."""
+    head = "".join(f"<th>{escape(column.label)}</th>" for column in table.columns)
+    body = []
+    for row in table.rows():
+        if not row.cells:
+            width = len(table.columns) + 1
+            body.append(f'<tr class="heading"><th colspan="{width}">{escape(row.title)}</th></tr>')
+            continue
+        cells = "".join(
+            f"<td{' class=best' * (number == row.best)}>{escape(value)}"
+            f'<span class="error">{escape(error)}</span></td>'
+            for number, (value, error) in enumerate(row.cells)
+        )
+        body.append(f"<tr><th>{escape(row.title)}</th>{cells}</tr>")
+    lines = "\n".join(body)
+    return (
+        f'<table class="stages">\n<thead><tr><th></th>{head}</tr></thead>\n'
+        f"<tbody>\n{lines}\n</tbody>\n</table>"
+    )
+
+
+def _texts(cell: Cell | None, factor: float, decimals: int) -> tuple[str, str]:
+    if cell is None:
+        return "-", ""
+    error = "" if cell.stderr is None else f" ± {cell.stderr * factor:.{decimals}f}"
+    return f"{cell.value * factor:,.{decimals}f}", error
+
+
+def _best(cells: Sequence[Cell | None]) -> int | None:
+    values = [cell.value if cell else float("-inf") for cell in cells]
+    best = max(range(len(values)), key=values.__getitem__, default=None)
+    return best if len(values) > 1 else None
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None else float(value)
