@@ -7,9 +7,9 @@ import random
 import pytest
 
 from ponder.config.curate import FilterConfig
-from ponder.curate.filters import drop_reason, may_loop
+from ponder.curate.filters import drop_reason, may_loop, may_repeat
 from ponder.curate.row import Row
-from ponder.text.repetition import ending_loop
+from ponder.text.repetition import ending_loop, repetition_penalty
 
 GOOD = "First add the two numbers. 3 + 4 = 7, and 7 is odd. Check: 7 - 4 = 3."
 LONG = " ".join(f"word{i}" for i in range(700))
@@ -92,3 +92,27 @@ def test_no_loop_is_missed_by_the_quick_look() -> None:
             assert may_loop(text)
     assert found > 500
     assert not may_loop(LONG)
+
+
+def test_no_repetition_is_missed_by_the_quick_look() -> None:
+    chance = random.Random(0)
+    words = [
+        "Wait,",
+        "3+4",
+        "=",
+        "7",
+        "所以",
+        "\\frac{1}{2}",
+        "check",
+        "Maße",
+        *map(str, range(60)),
+    ]
+    outcomes = set()
+    for _ in range(2000):
+        parts = [" ".join(chance.choices(words, k=chance.randint(1, 90))) for _ in range(3)]
+        text = " \n".join(chance.choices(parts, k=chance.randint(1, 4)))
+        share = chance.choice([0.0, 0.05, 0.2, 0.5])
+        is_repeating = -repetition_penalty(text) > share
+        assert may_repeat(text, share) or not is_repeating
+        outcomes.add((may_repeat(text, share), is_repeating))
+    assert {(True, True), (False, False)} <= outcomes

@@ -15,11 +15,19 @@ import re
 from collections.abc import Callable
 from functools import partial
 
+import numpy as np
+
 from ponder.config.curate import FilterConfig
 from ponder.curate.row import Row
+from ponder.curate.tokens import run_hashes
 from ponder.text.language import LANGUAGES, detect_language, language_consistency
 from ponder.text.parsing import format_fault, parse_completion
-from ponder.text.repetition import WINDOW_CHARACTERS, ending_loop, repetition_penalty
+from ponder.text.repetition import (
+    DEFAULT_NGRAM,
+    WINDOW_CHARACTERS,
+    ending_loop,
+    repetition_penalty,
+)
 from ponder.text.templates import THINK, opens_thought
 
 _FENCE = re.compile(r"^[ \t]*(?:```|~~~)", re.MULTILINE)
@@ -90,7 +98,7 @@ def repetition(row: Row, config: FilterConfig) -> str | None:
     """Says again what it said (``text.repetition``), or ends in a loop."""
     if not config.allow_loop and may_loop(row.completion) and ending_loop(row.completion):
         return "loop"
-    if config.max_repetition >= 1:
+    if config.max_repetition >= 1 or not may_repeat(row.completion, config.max_repetition):
         return None
     is_repeating = -repetition_penalty(row.completion) > config.max_repetition
     return "repetition" if is_repeating else None
@@ -104,6 +112,22 @@ def may_loop(text: str) -> bool:
     """
     end = " ".join(text[-WINDOW_CHARACTERS:].split())
     return end.find(end[-_SEED_CHARACTERS:]) < len(end) - _SEED_CHARACTERS
+
+
+def may_repeat(text: str, share: float) -> bool:
+    """False if no more than ``share`` of the text's n-grams can be repeats, told without them.
+
+    An n-gram that stood in the text before is at least as many characters (blanks aside) that did;
+    so there are no more such n-grams than places where such a run of characters starts again. And
+    there are at least as many units as words.
+    """
+    words = text.casefold().split()
+    num_ngrams = len(words) - DEFAULT_NGRAM + 1
+    if num_ngrams < 1:
+        return True
+    codes = np.frombuffer("".join(words).encode("utf-32-le", "surrogatepass"), np.uint32)
+    runs = run_hashes(codes.astype(np.uint64), DEFAULT_NGRAM)
+    return len(runs) - len(np.unique(runs)) > share * num_ngrams
 
 
 def paragraphs(row: Row, config: FilterConfig) -> str | None:

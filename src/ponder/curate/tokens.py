@@ -86,13 +86,13 @@ def ngrams(tokens: Tokens, n: int) -> tuple[Hashes, Places]:
     """
     counts = np.maximum(np.diff(tokens.rows) - n + 1, 0)
     begins = np.concatenate([[0], np.cumsum(counts)])
-    runs = _runs(tokens.hashes, n)
+    runs = run_hashes(tokens.hashes, n)
     total = int(begins[-1])
     first = np.arange(total) + np.repeat(tokens.rows[:-1] - begins[:-1], counts)
     return mix(runs[first]), begins
 
 
-def _runs(hashes: Hashes, n: int) -> Hashes:
+def run_hashes(hashes: Hashes, n: int) -> Hashes:
     """``sum(h[i + k] * power ** k for k < n)`` for every i that has so many after it."""
     powers = _powers(_GRAM_POWER, n + 1)
     done, width = hashes, 1
@@ -100,7 +100,7 @@ def _runs(hashes: Hashes, n: int) -> Hashes:
         step = min(width, n - width)
         room = max(len(hashes) - width - step + 1, 0)
         # the last ``step`` words of the wider run are a run of ``width``, or words by themselves
-        more = done if step == width else _runs(hashes, step)
+        more = done if step == width else run_hashes(hashes, step)
         done = done[:room] + more[width : width + room] * powers[width]
         width += step
     return done
