@@ -1,9 +1,10 @@
 """The wordings of the countdown corpus, in English and in Chinese.
 
 As in ``phrases``: only banks of checking (``check``, ``compare``, ``differs``, ``again``,
-``cosmetic``) hold words of the paper's reflective list. ``compare`` writes the target down next to
-the value before the verdict is given, which a small model learns sooner than to look for it.
-``{e}`` is an expression, ``{v}`` its value, ``{t}`` the target.
+``cosmetic``) hold words of the paper's reflective list. ``{e}`` is an expression, ``{v}`` its
+value, ``{t}`` the target, ``{d}`` what is between them. ``compare`` stands before a verdict: with the
+difference written down it needs no more than the arithmetic that the reader knows already; to see
+that two numbers are equal is harder for a small model (docs/log.md).
 """
 
 from __future__ import annotations
@@ -44,9 +45,11 @@ ENGLISH_SEARCH = SearchPhrases(
     compare=(
         ". I need {t}: ",
         ". Target {t}: ",
-        ". The target is {t}: ",
-        ". Check against {t}: ",
-        ". Wait, I need {t}: ",
+        ". {v}-{t}={d}: ",
+        ". {v}-{t}={d}: ",
+        ". Check: {v}-{t}={d}: ",
+        ". Wait, {v}-{t}={d}: ",
+        ". Wait, is it {t}? {v}-{t}={d}: ",
     ),
     matches=("good", "yes", "right", "that is it"),
     take=(", so {e}.", ": {e}."),
@@ -62,7 +65,7 @@ CHINESE_SEARCH = SearchPhrases(
     begin=("", "", "", "首先，", "试试", "我来看："),
     conclude=("。所以{e}。", "，所以{e}。", "。就是{e}。"),
     check=("等等，我检查一下：", "我来验证：", "但是我要检查：", "检查："),
-    compare=("。要{t}：", "。目标{t}：", "。检查，要{t}："),
+    compare=("。要{t}：", "。{v}-{t}={d}：", "。检查，{v}-{t}={d}："),
     matches=("对", "正好", "没问题"),
     take=("，{e}。", "，所以{e}。"),
     differs=("错误。", "不对。", "不是，{v}。"),

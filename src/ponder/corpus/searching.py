@@ -88,7 +88,8 @@ class Searcher:
         text = self.rng.choice(bank)
         if "{" not in text:
             return text
-        return text.format(e=chain.expression(), v=chain.value, t=self.problem.target)
+        target = self.problem.target
+        return text.format(e=chain.expression(), v=chain.value, t=target, d=chain.value - target)
 
     def attempt(self, right_rate: float) -> Chain:
         if self.rng.random() < right_rate:
@@ -221,7 +222,7 @@ def compared(rng: Random, chain: Chain) -> str:
         target = abs(chain.value + rng.choice((-10, -3, -2, -1, 1, 2, 3, 10)))
     verdict = ENGLISH_SEARCH.matches if target == chain.value else ENGLISH_SEARCH.differs
     text = rng.choice(ENGLISH_SEARCH.compare) + rng.choice(verdict)
-    return text.format(t=target, v=chain.value).removesuffix(".") + "."
+    return text.format(t=target, v=chain.value, d=chain.value - target).removesuffix(".") + "."
 
 
 INSTRUCTIONS = (
