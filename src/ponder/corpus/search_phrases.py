@@ -2,9 +2,9 @@
 
 As in ``phrases``: only banks of checking (``check``, ``compare``, ``differs``, ``again``,
 ``cosmetic``) hold words of the paper's reflective list. ``{e}`` is an expression, ``{v}`` its
-value, ``{t}`` the target, ``{d}`` what is between them. ``compare`` stands before a verdict: with the
-difference written down it needs no more than the arithmetic that the reader knows already; to see
-that two numbers are equal is harder for a small model (docs/log.md).
+value, ``{t}`` the target, ``{d}`` what is between them. ``compare`` stands before a verdict: with
+the difference written down it needs no more than the arithmetic that the reader knows already; to
+see that two numbers are equal is harder for a small model (docs/log.md).
 """
 
 from __future__ import annotations
