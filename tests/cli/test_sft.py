@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +17,12 @@ from rich.console import Console
 from ponder.cli.frame import Frame
 from ponder.cli.live import PlainWatch
 from ponder.cli.main import main
+from ponder.cli.opened import open_model
+from ponder.cli.parser import build_parser
+from ponder.cli.specs import choose_model
 from ponder.cli.watch import Watch
+from ponder.config.recipes import load_recipe, to_toml
+from ponder.config.rl import TemplateConfig
 from ponder.models.load import save_model
 from ponder.models.tiny import make_tiny_model
 from ponder.runlog.metrics import read_metrics
@@ -125,6 +131,18 @@ def test_a_recipe_of_ones_own_extends_it(rows: Path, tmp_path: Path, capsys: Cap
     printed = capsys.readouterr().out
     assert "900 tokens at most" in printed
     assert "recipe mine" in printed
+
+
+def test_chat_and_eval_take_the_template_of_the_run(run: Path) -> None:
+    template = TemplateConfig(name="plain", suffix="!")
+    config = load_recipe("sft-tiny").config.model_copy(update={"template": template})
+    other = run.parent / "other"
+    shutil.copytree(run, other)
+    (other / "config.toml").write_text(to_toml(config))
+    for path in (other, max((other / "checkpoints").iterdir())):
+        assert choose_model(str(path)).template == template
+    opened = open_model(build_parser().parse_args(["chat", str(other)]))
+    assert opened.make_prompt.template == template
 
 
 WRONG = {

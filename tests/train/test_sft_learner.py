@@ -23,11 +23,12 @@ from ponder.train.sft_learner import Learner, layout_of
 
 
 def make_samples(num: int = 9, seed: int = 0) -> list[Sample]:
-    """Ragged samples; every third has the prompt of the one before, two have one token to learn."""
+    """Ragged samples whose prompts begin alike; every third has the prompt of the one before, two
+    have one token to learn."""
     draw = random.Random(seed)
     samples: list[Sample] = []
     for index in range(num):
-        prompt = [draw.randrange(256) for _ in range(draw.randrange(1, 20))]
+        prompt = [7, *(draw.randrange(256) for _ in range(draw.randrange(20)))]
         if index % 3 == 2:
             prompt = samples[-1].prompt_ids
         length = 1 if index in (1, 4) else draw.randrange(1, 40)

@@ -84,7 +84,7 @@ def _default_limit(choice: ModelChoice) -> int:
 def _template(name: Any, choice: ModelChoice, tokenizer: Any) -> TemplateConfig:
     if name is not None:
         return TemplateConfig(name=name)
-    if choice.config is not None:
-        return choice.config.template
+    if choice.template is not None:
+        return choice.template
     has_chat = tokenizer.chat_template and choice.source != BUNDLED
     return TemplateConfig(name="chat" if has_chat else "r1_zero")

@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 from ponder.config.overrides import read_toml_value
 from ponder.config.recipes import read_config
-from ponder.config.rl import NamedProblems, ProblemsConfig, RLConfig
+from ponder.config.rl import NamedProblems, ProblemsConfig, RLConfig, TemplateConfig
+from ponder.config.sft import SFTConfig
 from ponder.config.translate import translate
 from ponder.errors import PonderError
 from ponder.runlog.checkpoint import CheckpointStore
@@ -64,10 +65,12 @@ def _split(spec: str, option: str) -> tuple[str, dict[str, Any]]:
 
 @dataclass(frozen=True, slots=True)
 class ModelChoice:
-    """What to load, and the config of the run it comes from, if it comes from one."""
+    """What to load, and of the run it comes from, if it comes from one: the template that it was
+    trained with, and the config where it is of reinforcement learning."""
 
     source: str
     config: RLConfig | None = None
+    template: TemplateConfig | None = None
 
 
 def choose_model(spec: str) -> ModelChoice:
@@ -90,4 +93,7 @@ def choose_model(spec: str) -> ModelChoice:
         raise PonderError("MODEL", spec, "this run has no checkpoint yet; let it write one")
     store.verify(checkpoint)
     config = read_config(folder.config_path)
-    return ModelChoice(str(checkpoint), config if isinstance(config, RLConfig) else None)
+    if isinstance(config, RLConfig):
+        return ModelChoice(str(checkpoint), config, config.template)
+    template = config.template if isinstance(config, SFTConfig) else None
+    return ModelChoice(str(checkpoint), template=template)

@@ -25,6 +25,7 @@ from ponder.seeds import derive_seed
 from ponder.train.packing import BatchPlan
 from ponder.train.sft_data import SampleReader, Samples, split_heldout
 from ponder.train.sft_learner import Learner
+from ponder.train.sft_rows import read_rows
 from ponder.train.state import TrainerState
 from ponder.train.threads import usable_cores
 from ponder.train.trainable import open_trainable, save_trainable
@@ -118,6 +119,7 @@ def open_session(config: SFTConfig, checkpoint: Path | None, resources: ExitStac
     if config.data.path is None:
         fix = 'name the rows to learn, a .jsonl of {"prompt": ..., "completion": ...}'
         raise PonderError("data.path", None, fix)
+    next(read_rows(config.data.path, "data.path"), None)  # a model may take minutes to load
     state = TrainerState.read(checkpoint) if checkpoint else None
     torch.set_num_threads(config.threads or (state.num_threads if state else usable_cores()))
     model, tokenizer = open_trainable(
