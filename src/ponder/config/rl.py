@@ -23,6 +23,8 @@ class ProblemsConfig(Config):
     """A reasoning-gym task by name, e.g. "chain_sum"."""
     settings: dict[str, Any] = Field(default_factory=dict)
     """Settings passed to that task, e.g. {min_terms = 3}."""
+    language: Literal["en", "zh", "both"] = "en"
+    """The language that a task asks in (products, chain_sum, gcd); both: half Chinese."""
     mixture: list[dict[str, Any]] | None = None
     """Several sources: [{task = "gcd", weight = 2.0}, {name = "gsm8k"}, {path = "a.jsonl"}]."""
     path: Path | None = None

@@ -7,6 +7,7 @@ from ponder.errors import PonderError
 
 _ONLY_FOR = {
     "settings": ("task",),
+    "language": ("task",),
     "split": ("path", "hub", "name"),
     "heldout_split": ("path", "hub", "name"),
     "question_field": ("path", "hub"),

@@ -14,6 +14,7 @@ from ponder.config.translate import translate
 from ponder.errors import PonderError
 from ponder.problems.fingerprint import fingerprint
 from ponder.problems.kinds import source_kind
+from ponder.problems.languages import AskedPart, asked, asking
 from ponder.problems.mixed import (
     EndlessPart,
     MixedHeldout,
@@ -29,8 +30,8 @@ from ponder.problems.tabular import tabular_problems
 from ponder.types import Problem, ProblemSource
 
 _KEYS = (
-    "task", "weight", "settings", "verifier", "name", "path", "hub", "hub_config", "split",
-    "heldout_split", "question_field", "answer_field", "metadata_fields",
+    "task", "weight", "settings", "language", "verifier", "name", "path", "hub", "hub_config",
+    "split", "heldout_split", "question_field", "answer_field", "metadata_fields",
 )  # fmt: skip
 
 
@@ -59,6 +60,7 @@ def mixture_problems(config: ProblemsConfig, seed: int) -> ProblemSet:
     for entry in entries:
         if entry.table is None:
             task_source(entry.config, seed, entry.field)  # all mistakes before the slow audits
+            asking(entry.config, seed, entry.field)
     audits = [
         audited(task_source(entry.config, seed, entry.field), entry.field)
         for entry in entries
@@ -84,7 +86,8 @@ def _train(
     parts: list[ProblemSource] = []
     for number, entry in enumerate(entries):
         if entry.table is None:
-            parts.append(TrainSide(task_source(entry.config, seed, entry.field), size, heldout))
+            train = TrainSide(task_source(entry.config, seed, entry.field), size, heldout)
+            parts.append(asked(train, asking(entry.config, seed, entry.field)))
         else:
             key = f"{seed}/{number}"
             parts.append(ShuffledEpochs(entry.table.train.name, next(rows), key, size))
@@ -98,12 +101,18 @@ def _heldout(
     parts: list[Part] = []
     for entry in entries:
         if entry.table is None:
-            parts.append(EndlessPart(task_source(entry.config, HELDOUT_SEED, entry.field), train))
+            parts.append(_endless_part(entry, train))
         else:
             parts.append(TablePart(entry.table.train.name, _list(entry.table.heldout)))
     is_endless = any(entry.table is None for entry in entries)
     size = HELDOUT_SIZE if is_endless else num_heldout_rows
     return MixedHeldout(parts, [entry.weight for entry in entries], HELDOUT_SEED, size)
+
+
+def _endless_part(entry: _Entry, train: frozenset[str]) -> Part:
+    part = EndlessPart(task_source(entry.config, HELDOUT_SEED, entry.field), train)
+    how = asking(entry.config, HELDOUT_SEED, entry.field)
+    return part if how is None else AskedPart(part, how)
 
 
 def _list(source: ProblemSource) -> list[Problem]:

@@ -6,6 +6,7 @@ from ponder.config.rl import ProblemsConfig
 from ponder.errors import PonderError
 from ponder.problems.audit import AuditReport, audit
 from ponder.problems.gym import GymSource
+from ponder.problems.languages import asked, asking
 from ponder.problems.problem_set import ProblemSet
 from ponder.problems.sources import HeldoutSide, TrainSide
 from ponder.types import Verdict
@@ -24,9 +25,10 @@ def procedural_problems(config: ProblemsConfig, seed: int) -> ProblemSet:
     references mostly fail or whose scorer credits nonsense.
     """
     source = task_source(config, seed)
+    heldout = HeldoutSide(task_source(config, HELDOUT_SEED), HELDOUT_SIZE)
     return ProblemSet(
-        train=TrainSide(source, config.size),
-        heldout=HeldoutSide(task_source(config, HELDOUT_SEED), HELDOUT_SIZE),
+        train=asked(TrainSide(source, config.size), asking(config, seed)),
+        heldout=asked(heldout, asking(config, HELDOUT_SEED)),
         audits=[audited(source, "problems")],
     )
 

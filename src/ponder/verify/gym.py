@@ -26,7 +26,8 @@ _HUGE_EXPONENT = re.compile(r"[0-9.][eE][-+]?[0-9]{4}")
 def verify_gym(problem: Problem, completion_text: str) -> Judgement:
     """Judges by the scorer of ``problem.metadata``'s task, on the rebuilt entry.
 
-    The metadata has ``task``, ``settings`` (canonical JSON text), ``seed`` and ``index``.
+    The metadata has ``task``, ``settings`` (canonical JSON text), ``seed`` and ``index``, and
+    ``question_in_english`` where the problem is asked in another language.
     """
     extracted = extract_answer(completion_text)
     if (answer := extracted.answer) is None:
@@ -38,7 +39,7 @@ def verify_gym(problem: Problem, completion_text: str) -> Judgement:
         entry = gym_entry(where["task"], where["settings"], where["seed"], where["index"])
     except (GymEntryError, KeyError, TypeError) as error:
         return Judgement(Verdict.ERROR, answer, f"no entry to score against: {error!r}")
-    if entry["question"] != problem.question:
+    if entry["question"] != where.get("question_in_english", problem.question):
         return Judgement(Verdict.ERROR, answer, "the rebuilt entry is another problem")
     try:
         is_correct = _is_correct(where["task"], where["settings"], where["seed"], answer, entry)
