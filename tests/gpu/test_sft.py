@@ -13,8 +13,8 @@ from transformers import PreTrainedModel
 
 from ponder.config.sft import SFTConfig
 from ponder.models.tiny import make_tiny_model
-from ponder.train.sft_data import Sample
 from ponder.train.sft_learner import Learner
+from ponder.train.sft_store import Sample
 
 pytestmark = [
     pytest.mark.gpu,
@@ -44,11 +44,9 @@ def loss_alone(model: PreTrainedModel, samples: list[Sample]) -> float:
     with torch.no_grad():
         for sample in samples:
             ids = torch.tensor([[*sample.prompt_ids, *sample.completion_ids]], device=model.device)
-            logits = model(input_ids=ids, use_cache=False).logits[
-                0, len(sample.prompt_ids) - 1 : -1
-            ]
-            target = ids[0, len(sample.prompt_ids) :]
-            total += float(functional.cross_entropy(logits.float(), target, reduction="sum"))
+            start = len(sample.prompt_ids)
+            logits = model(input_ids=ids, use_cache=False).logits[0, start - 1 : -1]
+            total += float(functional.cross_entropy(logits, ids[0, start:], reduction="sum"))
     return total / sum(len(sample.completion_ids) for sample in samples)
 
 

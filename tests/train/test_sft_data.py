@@ -14,7 +14,8 @@ from ponder.config.sft import SFTConfig
 from ponder.errors import PonderError
 from ponder.models.tiny import byte_level_tokenizer
 from ponder.rollout.prompts import PromptMaker
-from ponder.train.sft_data import SampleReader, Samples, split_heldout
+from ponder.train.sft_data import SampleReader, split_heldout
+from ponder.train.sft_store import Samples
 from ponder.types import Problem
 
 TOKENIZER = byte_level_tokenizer()
@@ -38,7 +39,7 @@ def test_a_prompt_is_taken_as_it_is_and_a_question_gets_the_template(tmp_path: P
         {"prompt": "P", "question": "Q", "completion": "C", "id": "a", "domain": "math"},
     )
     read = reader(template={"name": "r1_zero"})
-    samples = read.read(write(tmp_path / "a.jsonl", *rows), "data.path").samples
+    samples = read.read(write(tmp_path / "a.jsonl", *rows), "data.path", tmp_path / "s").samples
     assert len(samples) == 3
     assert TOKENIZER.decode(samples[0].prompt_ids) == "Two and two?"
     assert samples[0].completion_ids == [*TOKENIZER.encode(" Four."), END]
@@ -51,7 +52,7 @@ def test_a_prompt_is_taken_as_it_is_and_a_question_gets_the_template(tmp_path: P
 
 def test_an_end_token_that_is_there_is_not_doubled(tmp_path: Path) -> None:
     row = {"prompt": "a", "completion": f"b{TOKENIZER.eos_token}"}
-    samples = reader().read(write(tmp_path / "a.jsonl", row), "data.path").samples
+    samples = reader().read(write(tmp_path / "a.jsonl", row), "data.path", tmp_path / "s").samples
     assert samples[0].completion_ids == [*TOKENIZER.encode("b"), END]
 
 
@@ -63,7 +64,7 @@ def test_chat_prompts_bring_their_special_tokens(tmp_path: Path) -> None:
     row = {"question": "Hi", "completion": "Yo"}
     same = {"prompt": "<|user|>Hi<|assistant|>", "completion": "Yo"}
     chat = reader(tokenizer=tokenizer, template={"name": "chat"})
-    samples = chat.read(write(tmp_path / "a.jsonl", row, same), "data.path").samples
+    samples = chat.read(write(tmp_path / "a.jsonl", row, same), "data.path", tmp_path / "s").samples
     assert samples[0] == samples[1]
     assert tokenizer.decode(samples[0].prompt_ids) == "<|user|>Hi<|assistant|>"
 
@@ -85,7 +86,7 @@ class Beginning:
 def test_one_begin_token_before_a_prompt_and_none_before_a_completion(tmp_path: Path) -> None:
     rows = ({"prompt": text, "completion": "c"} for text in ("p", "<bos>p"))
     read = reader(tokenizer=Beginning())
-    samples = read.read(write(tmp_path / "a.jsonl", *rows), "data.path").samples
+    samples = read.read(write(tmp_path / "a.jsonl", *rows), "data.path", tmp_path / "s").samples
     assert samples[0].prompt_ids == samples[1].prompt_ids == [300, *TOKENIZER.encode("p")]
     assert samples[0].completion_ids == [*TOKENIZER.encode("c"), END]
 
@@ -93,16 +94,16 @@ def test_one_begin_token_before_a_prompt_and_none_before_a_completion(tmp_path: 
 def test_too_long_is_dropped_or_cut_and_counted(tmp_path: Path) -> None:
     rows = ({"prompt": "ab", "completion": "x" * n} for n in (3, 7, 8))  # 2 + n + 1 tokens
     path = write(tmp_path / "a.jsonl", *rows, {"prompt": "p" * 10, "completion": "x"})
-    dropped = reader(10).read(path, "data.path")
+    dropped = reader(10).read(path, "data.path", tmp_path / "s")
     assert [len(dropped.samples), dropped.num_dropped, dropped.num_truncated] == [2, 2, 0]
     assert dropped.samples.lengths.tolist() == [6, 10]
     note = "2 of 4 samples of a.jsonl are left out (longer than 10 tokens)"
     assert dropped.notes(Path("a.jsonl"), 10) == [note]
-    cut = reader(10, data={"too_long": "truncate"}).read(path, "data.path")
+    cut = reader(10, data={"too_long": "truncate"}).read(path, "data.path", tmp_path / "s")
     assert [len(cut.samples), cut.num_dropped, cut.num_truncated] == [3, 1, 1]
     assert cut.samples[2].completion_ids == TOKENIZER.encode("x" * 8)
     with pytest.raises(PonderError, match=r"data.max_tokens = 3: all 4 samples of .* are longer"):
-        reader(3).read(path, "data.path")
+        reader(3).read(path, "data.path", tmp_path / "s")
 
 
 def test_compressed_files_and_many_rows(tmp_path: Path) -> None:
@@ -110,15 +111,48 @@ def test_compressed_files_and_many_rows(tmp_path: Path) -> None:
     plain = write(tmp_path / "a.jsonl", *rows)
     packed = tmp_path / "a.jsonl.zst"
     packed.write_bytes(zstandard.compress(plain.read_bytes()))
-    ours, theirs = (reader().read(path, "data.path").samples for path in (plain, packed))
+    ours = reader().read(plain, "data.path", tmp_path / "s").samples
+    theirs = reader().read(packed, "data.path", tmp_path / "s").samples
     assert ours.fingerprint() == theirs.fingerprint()
     assert TOKENIZER.decode(ours[699].completion_ids[:-1]) == "c699"
     assert ours.take(np.array([1, 0])).fingerprint() != ours.take(np.array([0, 1])).fingerprint()
 
 
+class Forbidden:
+    """A tokenizer that must not be asked."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "eos_token_id":
+            return END
+        raise LookupError(name)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        raise LookupError("called")
+
+
+def test_a_second_reading_of_the_same_file_takes_what_is_there(tmp_path: Path) -> None:
+    rows = [{"prompt": f"p{n}", "completion": "c" * n} for n in range(1, 30)]
+    path, folder = write(tmp_path / "a.jsonl", *rows), tmp_path / "s"
+    first = reader(20).read(path, "data.path", folder)
+    again = reader(20, Forbidden()).read(path, "data.path", folder)
+    assert again.samples.fingerprint() == first.samples.fingerprint()
+    assert again[1:] == first[1:] == (first.num_dropped, 0)
+    assert first.num_dropped > 0
+    other = reader(21).read(path, "data.path", folder)  # another limit
+    assert len(other.samples) == len(first.samples) + 1
+    assert first.samples[0] == other.samples[0]  # what was open stays whole
+    (folder / "meta.json").unlink()  # killed while it was written
+    with pytest.raises(LookupError):
+        reader(21, Forbidden()).read(path, "data.path", folder)
+    reader(21).read(path, "data.path", folder)
+    write(path, *rows[:-20], {"prompt": "q", "completion": "c"})
+    with pytest.raises(LookupError):
+        reader(21, Forbidden()).read(path, "data.path", folder)
+
+
 def test_held_out_prompts_are_not_trained_on(tmp_path: Path) -> None:
     rows = [{"prompt": f"p{n % 20}", "completion": f"c{n}"} for n in range(60)]
-    samples = reader().read(write(tmp_path / "a.jsonl", *rows), "data.path").samples
+    samples = reader().read(write(tmp_path / "a.jsonl", *rows), "data.path", tmp_path / "s").samples
     train, heldout = split_heldout(samples, 10, seed=0)
     assert heldout is not None
     assert (len(train), len(heldout)) == (48, 12)
@@ -157,13 +191,13 @@ BAD = {
 def test_what_is_wrong_with_a_line(line: str, tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl", GOOD, line, GOOD)
     with pytest.raises(PonderError, match=BAD[line]):
-        reader().read(path, "data.path")
+        reader().read(path, "data.path", tmp_path / "s")
 
 
 def test_what_is_wrong_with_a_file(tmp_path: Path) -> None:
     def says(path: Path, message: str) -> None:
         with pytest.raises(PonderError, match=message) as error:
-            reader().read(path, "data.path")
+            reader().read(path, "data.path", tmp_path / "s")
         assert path.name in str(error.value)
 
     says(tmp_path / "no.jsonl", "^data.path = .*: there is no such file")
@@ -175,7 +209,7 @@ def test_what_is_wrong_with_a_file(tmp_path: Path) -> None:
     (tmp_path / "cut.jsonl").write_text(f"{GOOD}\n{GOOD[:20]}")
     says(tmp_path / "cut.jsonl", r"cut.jsonl:2 = .*: the file ends inside this line")
     (tmp_path / "whole.jsonl").write_text(f"{GOOD}\n{GOOD}")
-    assert len(reader().read(tmp_path / "whole.jsonl", "data.path").samples) == 2
+    assert len(reader().read(tmp_path / "whole.jsonl", "data.path", tmp_path / "s").samples) == 2
     packed = zstandard.compress(f"{GOOD}\n".encode() * 500)
     (tmp_path / "cut.jsonl.zst").write_bytes(packed[:-5])
     says(tmp_path / "cut.jsonl.zst", "^data.path = .*the file ends in the middle")

@@ -18,8 +18,8 @@ from ponder.models.lora import add_lora
 from ponder.models.packed import completion_logprobs
 from ponder.models.tiny import make_tiny_model
 from ponder.train.masters import MasterAdamW
-from ponder.train.sft_data import Sample
 from ponder.train.sft_learner import Learner, layout_of
+from ponder.train.sft_store import Sample
 
 
 def make_samples(num: int = 9, seed: int = 0) -> list[Sample]:
@@ -139,7 +139,7 @@ def test_the_split_into_forward_passes_does_not_change_the_update(tokens: int) -
 def test_the_loss_weighs_every_token_the_same() -> None:
     model, _ = make_tiny_model(0)
     samples = [Sample([1], [2]), Sample([3, 4], list(range(60)))]
-    expected = sum(float(alone(model, sample)) for sample in samples) / 61
+    expected = sum(float(alone(model, sample).detach()) for sample in samples) / 61
     metrics = learner(model, batch={"microbatch_tokens": 20}).update(samples)
     assert metrics["loss/total"] == pytest.approx(expected, rel=1e-5)
     assert metrics["sft/completion_tokens"] == 61

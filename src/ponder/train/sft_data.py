@@ -1,17 +1,14 @@
-"""Rows become samples: tokens of prompts and completions, in one flat array."""
+"""Rows become samples: templates, tokens, limits, and what is held out."""
 
 from __future__ import annotations
 
 import hashlib
 import itertools
-from array import array
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from ponder.config.rl import TemplateConfig
 from ponder.config.sft import SFTConfig
@@ -19,58 +16,10 @@ from ponder.errors import PonderError
 from ponder.rollout.prompts import PromptMaker
 from ponder.seeds import derive_seed
 from ponder.train.sft_rows import SFTRow, read_rows
+from ponder.train.sft_store import Counts, Sample, Samples, open_samples, write_samples
 from ponder.types import Problem
 
 _ROWS_AT_ONCE = 256
-Numbers = npt.NDArray[np.int64]
-
-
-class Sample(NamedTuple):
-    """What is learnt: the completion's tokens (end token included) after the prompt's."""
-
-    prompt_ids: list[int]
-    completion_ids: list[int]
-
-    @property
-    def num_tokens(self) -> int:
-        return len(self.prompt_ids) + len(self.completion_ids)
-
-
-@dataclass(frozen=True, slots=True)
-class Samples:
-    """Samples in memory, four bytes a token; ``starts`` is where each begins in ``tokens``."""
-
-    tokens: npt.NDArray[np.int32]
-    starts: Numbers
-    prompt_lengths: Numbers
-    completion_lengths: Numbers
-
-    def __len__(self) -> int:
-        return len(self.starts)
-
-    def __getitem__(self, index: int) -> Sample:
-        start, cut = int(self.starts[index]), int(self.prompt_lengths[index])
-        ids = self.tokens[start : start + cut + int(self.completion_lengths[index])].tolist()
-        return Sample(ids[:cut], ids[cut:])
-
-    @property
-    def lengths(self) -> Numbers:
-        """Tokens of each sample, prompt included."""
-        return self.prompt_lengths + self.completion_lengths
-
-    def take(self, indices: Numbers) -> Samples:
-        """Some of the samples; the tokens are shared."""
-        parts = (self.starts, self.prompt_lengths, self.completion_lengths)
-        return Samples(self.tokens, *(part[indices] for part in parts))
-
-    def fingerprint(self) -> str:
-        """Of all that is learnt, in order: a resumed run must find the same."""
-        digest = hashlib.sha256()
-        for index, length in enumerate(self.lengths):
-            start = int(self.starts[index])
-            digest.update(f"{self.prompt_lengths[index]}/{length};".encode())
-            digest.update(self.tokens[start : start + int(length)].tobytes())
-        return digest.hexdigest()
 
 
 class Loaded(NamedTuple):
@@ -105,33 +54,48 @@ class SampleReader:
         self._of_question = PromptMaker(config.template, tokenizer)
         self._of_prompt = PromptMaker(TemplateConfig(name="plain"), tokenizer)
 
-    def read(self, path: Path, field: str) -> Loaded:
+    def read(self, path: Path, field: str, folder: Path) -> Loaded:
         """Every row of ``path``; those too long are dropped or truncated, and counted.
 
+        The samples lie in ``folder``; where it has those of this very file and config already
+        (a resumed run), nothing is tokenized again.
         Raises PonderError as ``read_rows`` does, and where nothing is left.
         """
-        tokens, prompt_lengths, completion_lengths = array("i"), array("q"), array("q")
-        num_dropped = num_truncated = 0
-        for sample in self._samples(read_rows(path, field)):
+        next(read_rows(path, field), None)  # says what is wrong with the path
+        source = self._source(path)
+        if (found := open_samples(folder, source)) is None:
+            counts = Counts()
+            samples = self._within_limit(self._samples(read_rows(path, field)), counts)
+            write_samples(folder, source, samples, counts)
+            found = open_samples(folder, source)
+            assert found is not None
+        samples_, counts = found
+        if not len(samples_):
+            raise self._nothing(path, field, counts.dropped)
+        return Loaded(samples_, counts.dropped, counts.truncated)
+
+    def _source(self, path: Path) -> dict[str, Any]:
+        """All that the samples follow from (the tokenizer is the model's)."""
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return {
+            "sha256": digest,
+            "model": self.config.model,
+            "template": self.config.template.model_dump(),
+            "too_long": self.config.data.too_long,
+            "max_tokens": self.max_tokens,
+        }
+
+    def _within_limit(self, samples: Iterable[Sample], counts: Counts) -> Iterator[Sample]:
+        for sample in samples:
             room = self.max_tokens - len(sample.prompt_ids)
-            completion = sample.completion_ids
-            if len(completion) > room:
-                if self.config.data.too_long == "drop" or room < 1:
-                    num_dropped += 1
-                    continue
-                num_truncated += 1
-                completion = completion[:room]
-            tokens.extend(sample.prompt_ids)
-            tokens.extend(completion)
-            prompt_lengths.append(len(sample.prompt_ids))
-            completion_lengths.append(len(completion))
-        if not prompt_lengths:
-            raise self._nothing(path, field, num_dropped)
-        prompts, completions = _numbers(prompt_lengths), _numbers(completion_lengths)
-        lengths = prompts + completions
-        flat = np.frombuffer(tokens, dtype=np.int32)
-        samples = Samples(flat, lengths.cumsum() - lengths, prompts, completions)
-        return Loaded(samples, num_dropped, num_truncated)
+            if len(sample.completion_ids) <= room:
+                yield sample
+            elif self.config.data.too_long == "drop" or room < 1:
+                counts.dropped += 1
+            else:
+                counts.truncated += 1
+                yield Sample(sample.prompt_ids, sample.completion_ids[:room])
 
     def _nothing(self, path: Path, field: str, num_dropped: int) -> PonderError:
         if not num_dropped:
@@ -166,8 +130,7 @@ def split_heldout(samples: Samples, wanted: int, seed: int) -> tuple[Samples, Sa
         return samples, None
     by_prompt: dict[bytes, list[int]] = {}
     for index in range(len(samples)):
-        start = int(samples.starts[index])
-        prompt = samples.tokens[start : start + int(samples.prompt_lengths[index])].tobytes()
+        prompt = samples.ids(index)[: int(samples.prompt_lengths[index])].tobytes()
         by_prompt.setdefault(hashlib.sha256(prompt).digest(), []).append(index)
     ranked = sorted(by_prompt, key=lambda key: derive_seed(seed, "heldout", key.hex()))
     is_heldout = np.zeros(len(samples), dtype=bool)
@@ -179,10 +142,6 @@ def split_heldout(samples: Samples, wanted: int, seed: int) -> tuple[Samples, Sa
         fix = f"there are only {len(samples):,} samples ({len(by_prompt):,} prompts): hold out less"
         raise PonderError("data.heldout_samples", wanted, fix)
     return samples.take((~is_heldout).nonzero()[0]), samples.take(is_heldout.nonzero()[0])
-
-
-def _numbers(values: array[int]) -> Numbers:
-    return np.frombuffer(values, dtype=np.int64)
 
 
 def _chunks(rows: Iterable[SFTRow], size: int) -> Iterator[list[SFTRow]]:

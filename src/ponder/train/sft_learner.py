@@ -19,7 +19,7 @@ from ponder.train import guards
 from ponder.train.optimizer import make_optimizer
 from ponder.train.packing import fill_rate, pack
 from ponder.train.schedule import learning_rate
-from ponder.train.sft_data import Sample
+from ponder.train.sft_store import Sample
 from ponder.train.sizes import CHOSEN
 
 

@@ -6,6 +6,7 @@ cuts the files back to the checkpoint's step and does the rest again, alike.
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -168,6 +169,7 @@ class SFTRecord:
         summary = self._summary(next_step, finished)
         if finished:
             write_json_atomic(self.run.summary_path, summary.to_json())
+            shutil.rmtree(samples_dir(self.run))
         self.observer.on_end(summary)
         return summary
 
@@ -210,6 +212,11 @@ class SFTRecord:
     def _evaluation(self, step: int) -> EvalResult | None:
         path = self._eval_path(step)
         return EvalResult.from_json(read_json(path)) if path.exists() else None
+
+
+def samples_dir(run: RunFolder) -> Path:
+    """Where the samples lie until the run is finished."""
+    return run.path / "samples"
 
 
 def _evals_dir(run: RunFolder) -> Path:

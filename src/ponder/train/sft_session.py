@@ -23,9 +23,10 @@ from ponder.rollout.prompts import PromptMaker
 from ponder.rollout.scorer import RuleScorer
 from ponder.seeds import derive_seed
 from ponder.train.packing import BatchPlan
-from ponder.train.sft_data import SampleReader, Samples, split_heldout
+from ponder.train.sft_data import SampleReader, split_heldout
 from ponder.train.sft_learner import Learner
 from ponder.train.sft_rows import read_rows
+from ponder.train.sft_store import Samples
 from ponder.train.state import TrainerState
 from ponder.train.threads import usable_cores
 from ponder.train.trainable import open_trainable, save_trainable
@@ -106,11 +107,13 @@ class SFTSession:
         state.write(folder)
 
 
-def open_session(config: SFTConfig, checkpoint: Path | None, resources: ExitStack) -> SFTSession:
+def open_session(
+    config: SFTConfig, checkpoint: Path | None, folder: Path, resources: ExitStack
+) -> SFTSession:
     """Read the data, load the model (of the checkpoint, if there is one) and its state.
 
     Sets torch's number of threads; a resumed run takes the one it began with, unless the config
-    names one. ``resources`` closes what must be closed.
+    names one. The samples lie in ``folder``. ``resources`` closes what must be closed.
 
     Raises:
         PonderError: no data or bad data, a model that cannot be trained, or data that changed since
@@ -131,7 +134,7 @@ def open_session(config: SFTConfig, checkpoint: Path | None, resources: ExitStac
         checkpoint,
     )
     check_trainable(model)
-    samples, heldout, figures, notes = _read_data(config, config.data.path, model, tokenizer)
+    samples, heldout, figures, notes = _read_data(config, folder, model, tokenizer)
     plan = BatchPlan(samples.lengths, config.batch, config.epochs, config.seed)
     steps = min(plan.num_updates, config.max_steps or plan.num_updates)
     learner = Learner(model, config, steps)
@@ -157,17 +160,18 @@ def open_session(config: SFTConfig, checkpoint: Path | None, resources: ExitStac
 
 
 def _read_data(
-    config: SFTConfig, path: Path, model: PreTrainedModel, tokenizer: Any
+    config: SFTConfig, folder: Path, model: PreTrainedModel, tokenizer: Any
 ) -> tuple[Samples, Samples | None, dict[str, int], list[str]]:
     """(to train on, held out, counts, lines worth showing)."""
     data = config.data
+    assert data.path is not None
     limit = min(data.max_tokens, context_tokens(model))
     reader = SampleReader(config, tokenizer, limit)
-    loaded = reader.read(path, "data.path")
-    notes = loaded.notes(path, limit)
+    loaded = reader.read(data.path, "data.path", folder / "train")
+    notes = loaded.notes(data.path, limit)
     samples, heldout = split_heldout(loaded.samples, data.heldout_samples, config.seed)
     if data.heldout_path is not None:
-        other = reader.read(data.heldout_path, "data.heldout_path")
+        other = reader.read(data.heldout_path, "data.heldout_path", folder / "heldout")
         notes += other.notes(data.heldout_path, limit)
         heldout = other.samples
     figures = {
