@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -51,9 +50,9 @@ def check_common(pipeline: PipelineRecipe, classes: Mapping[str, type[Config]]) 
     """Every key of [common] must mean something to some stage. PonderError where one does not."""
     known = {key for cls in classes.values() for key in leaf_fields(cls)}
     for layer in pipeline.common:
-        for cls in classes.values():
-            layer = Layer(layer.origin, _unknown(flatten(layer, cls), cls))
-        for key, value in layer.table.items():
+        for key, value in flatten(layer, Config).table.items():
+            if any(_has(cls, key) for cls in classes.values()):
+                continue
             near = closest(key, known)
             hint = f"did you mean {near}?" if near else "put it into the stage that it is for"
             raise PonderError(f"common.{key}", value, f"no stage has this key; {hint}")
@@ -73,17 +72,17 @@ def _recipe(table: StageTable, cls: type[Config], beside: Path) -> list[Layer]:
 
 
 def _has(cls: type[Config], key: str) -> bool:
+    """Whether ``key`` is a knob of ``cls``, or inside a table whose keys are the user's own."""
     leaves = leaf_fields(cls)
-    parent = leaves.get(key.rpartition(".")[0])
-    return key in leaves or (parent is not None and is_free_table(parent))
+    while key not in leaves and "." in key:
+        key = key.rpartition(".")[0]
+        if key in leaves and not is_free_table(leaves[key]):
+            return False
+    return key in leaves
 
 
 def _known(layer: Layer, cls: type[Config]) -> Layer:
     return Layer(layer.origin, {k: v for k, v in layer.table.items() if _has(cls, k)})
-
-
-def _unknown(layer: Layer, cls: type[Config]) -> dict[str, Any]:
-    return {k: v for k, v in layer.table.items() if not _has(cls, k)}
 
 
 def _validated(cls: type[Config], layers: list[Layer]) -> Config:
