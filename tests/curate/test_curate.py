@@ -12,6 +12,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -109,7 +110,7 @@ def test_killed_at_random_moments_no_row_is_lost_or_repeated(tmp_path: Path) -> 
         out = tmp_path / str(trial) / "out.jsonl.zst"
         while True:
             seconds = chance.uniform(0.05, 0.6 * lasted)
-            status = _killed(lambda out=out: curate(inputs, out, config, SECRETS), seconds)
+            status = _killed(partial(curate, inputs, out, config, SECRETS), seconds)
             assert status in (0, -signal.SIGKILL)
             num_kills += status != 0
             if status == 0:
@@ -117,6 +118,25 @@ def test_killed_at_random_moments_no_row_is_lost_or_repeated(tmp_path: Path) -> 
             assert not (out.exists() and part_path(out).exists())
         assert outputs(out) == expected
     assert num_kills >= 5
+
+
+def test_killed_with_workers_and_gone_on_with(tmp_path: Path) -> None:
+    rows, _ = make_rows(6000, num_words=60)
+    inputs, out = [write(tmp_path / "a.jsonl", rows)], tmp_path / "out.jsonl"
+    config = CurateConfig(workers=2, checkpoint_rows=500)
+    curate(inputs, tmp_path / "whole.jsonl", config.model_copy(update={"workers": 1}), SECRETS)
+    ready, told = os.pipe()
+
+    def tell(num_read: int, _: int) -> None:
+        os.write(told, b"x" * (num_read > 2000))
+
+    child = _forked(partial(curate, inputs, out, config, SECRETS, on_progress=tell))
+    os.read(ready, 1)
+    os.kill(child, signal.SIGKILL)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    assert json.loads((work_folder(out) / "state.json").read_text())["summary"]["num_read"] > 0
+    assert curate(inputs, out, config, SECRETS).num_read == 6000
+    assert outputs(out) == outputs(tmp_path / "whole.jsonl")
 
 
 def test_killed_before_each_rename_and_removal(tmp_path: Path) -> None:
@@ -141,7 +161,7 @@ def test_killed_before_each_rename_and_removal(tmp_path: Path) -> None:
     while status != 0:
         number += 1
         out = tmp_path / str(number) / "out.jsonl"
-        child = _forked(lambda out=out, number=number: work(out, number))
+        child = _forked(partial(work, out, number))
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         assert status in (0, -signal.SIGKILL)
         curate([path], out, CONFIG, SECRETS)
@@ -161,7 +181,7 @@ def test_a_full_disk_is_said_and_the_earlier_output_stays(tmp_path: Path) -> Non
         curate([path], out, CONFIG, SECRETS)
 
     for num_bytes in (1_000, 60_000, 500_000, 900_000):
-        child = _forked(lambda num_bytes=num_bytes: limited(num_bytes))
+        child = _forked(partial(limited, num_bytes))
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
         assert out.read_bytes() == b"earlier\n"
     curate([path], out, CONFIG, SECRETS)
