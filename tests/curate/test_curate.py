@@ -21,7 +21,7 @@ from tests.curate.corpus import SECRET, make_rows, write
 from ponder.config.curate import CurateConfig, DedupeConfig, FilterConfig
 from ponder.curate.curate import curate
 from ponder.curate.evaluation import EvaluationText
-from ponder.curate.rows import part_path, read_rows
+from ponder.curate.rows import Row, part_path, read_rows
 from ponder.curate.state import hits_path, summary_path, work_folder
 from ponder.errors import PonderError
 
@@ -214,7 +214,7 @@ def test_a_bad_line_is_named_and_what_was_done_is_kept(tmp_path: Path) -> None:
     rows, _ = make_rows(900)
     path, out = write(tmp_path / "a.jsonl", rows), tmp_path / "out.jsonl"
     lines = path.read_bytes().splitlines(keepends=True)
-    path.write_bytes(b"".join(lines[:700]) + lines[700][:80] + b"\n")
+    path.write_bytes(b"".join(lines[:699]) + b"\n" + lines[700][:80] + b"\n")
     for workers in (1, 2):
         config = CONFIG.model_copy(update={"workers": workers})
         with pytest.raises(PonderError, match=r"a\.jsonl:701.*not valid JSON"):
@@ -228,3 +228,16 @@ def test_half_written_and_missing_inputs(tmp_path: Path) -> None:
         curate([tmp_path / "a.jsonl"], tmp_path / "out.jsonl", CONFIG)
     with pytest.raises(PonderError, match="no such file"):
         curate([tmp_path / "b.jsonl"], tmp_path / "out.jsonl", CONFIG)
+
+
+def test_near_duplicates_by_the_completion_alone(tmp_path: Path) -> None:
+    question = " ".join(f"word{n}" for n in range(400))
+    rows = [
+        Row(str(n), question, " ".join(f"{n}x{i}" for i in range(30)), "math") for n in range(5)
+    ]
+    path, kept = write(tmp_path / "a.jsonl", rows), {}
+    for text in ("row", "completion"):
+        dedupe = DedupeConfig.model_validate({"near_text": text})
+        config = CurateConfig(workers=1, dedupe=dedupe, filters=FilterConfig(format="any"))
+        kept[text] = curate([path], tmp_path / "out.jsonl", config).num_kept
+    assert kept == {"row": 1, "completion": 5}

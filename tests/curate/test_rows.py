@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import resource
+import shutil
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,6 +22,11 @@ def rows(count: int, start: int = 0) -> list[Row]:
         Row(f"r{i}", f"问题 {i}\u2028?", f"<think>{i}\n</think>" * (i % 7), "math", "s", {"k": [i]})
         for i in range(start, start + count)
     ]
+
+
+def write_all(writer: RowWriter, rows: list[Row]) -> None:
+    for row in rows:
+        writer.write(row)
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -131,3 +139,28 @@ def test_metadata_may_not_hide_a_field(tmp_path: Path) -> None:
             writer.write(Row("a", "p", "c", metadata={"prompt": "q"}))
         with pytest.raises(PonderError, match="cannot be written as JSON"):
             writer.write(Row("a", "p", "c", metadata={"x": {1}}))
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_full_disk_leaves_whole_rows_and_can_be_gone_on_with(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    noise = [Row(str(n), "p", os.urandom(20_000).hex()) for n in range(200)]
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    writer = RowWriter(path)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (3_000_000, before[1]))
+        with pytest.raises(PonderError, match=r"a\.jsonl.*no space left"):
+            write_all(writer, noise)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    num_written = writer.num_rows
+    assert 20 < num_written < 200
+    copy = tmp_path / f"b{suffix}"
+    shutil.copy(part_path(path), part_path(copy))
+    RowWriter(copy).close()
+    whole = list(read_rows(copy))
+    assert 0 < len(whole) < num_written
+    assert whole == noise[: len(whole)]
+    write_all(writer, noise[num_written:])
+    writer.close()
+    assert list(read_rows(path)) == noise

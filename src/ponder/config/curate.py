@@ -50,6 +50,8 @@ class DedupeConfig(Config):
     """Drop rows that are equal but for case, width and white space."""
     near_threshold: float = Field(default=0.8, ge=0)
     """Least share of common word 5-grams of a near duplicate; above 1 there are none."""
+    near_text: Literal["row", "completion"] = "row"
+    """What is compared: question and completion, or the completion alone (long questions)."""
 
 
 class EvaluationSetConfig(Config):

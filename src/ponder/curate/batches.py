@@ -29,13 +29,15 @@ class Batch:
     Attributes:
         file: number of the file.
         path: its path.
-        first: number of the first line, from 1, of those that are not blank.
+        end: how many lines of the file, blank ones aside, there are up to the last of these.
+        numbers: of the lines, from 1, blank ones counted.
         lines: without their newlines.
     """
 
     file: int
     path: Path
-    first: int
+    end: int
+    numbers: list[int]
     lines: list[bytes]
 
 
@@ -48,17 +50,19 @@ def read_batches(paths: Sequence[Path], file: int = 0, num_lines: int = 0) -> It
     for number, path in enumerate(paths[file:], start=file):
         skipped = num_lines if number == file else 0
         lines: list[bytes] = []
-        size, first = 0, skipped + 1
-        for place, (_, line) in enumerate(read_lines(path), start=1):
-            if place <= skipped:
+        numbers: list[int] = []
+        size = 0
+        for end, (line_number, line) in enumerate(read_lines(path), start=1):
+            if end <= skipped:
                 continue
             lines.append(line)
+            numbers.append(line_number)
             size += len(line)
             if size >= _BATCH_BYTES or len(lines) >= _BATCH_ROWS:
-                yield Batch(number, path, first, lines)
-                lines, size, first = [], 0, place + 1
+                yield Batch(number, path, end, numbers, lines)
+                lines, numbers, size = [], [], 0
         if lines:
-            yield Batch(number, path, first, lines)
+            yield Batch(number, path, end, numbers, lines)
 
 
 def examined_batches(
@@ -75,13 +79,13 @@ def examined_batches(
     num_workers = workers or os.cpu_count() or 1
     if num_workers == 1:
         for batch in batches:
-            answer = examine(batch.lines, str(batch.path), batch.first, settings, index)
+            answer = examine(batch.lines, str(batch.path), batch.numbers, settings, index)
             yield batch, received(answer)
         return
     with WorkerPool(num_workers, _DEADLINE_SECONDS, _MEMORY_MB) as pool:
         waiting: deque[tuple[Batch, Future[Answer]]] = deque()
         for batch in batches:
-            given = (batch.lines, str(batch.path), batch.first, settings, index)
+            given = (batch.lines, str(batch.path), batch.numbers, settings, index)
             waiting.append((batch, pool.submit("ponder.curate.examine:examine", *given)))
             if len(waiting) > _AHEAD * num_workers:
                 yield _answered(*waiting.popleft())
@@ -92,7 +96,7 @@ def examined_batches(
 def _answered(batch: Batch, future: Future[Answer]) -> tuple[Batch, Examined]:
     answer = future.result()
     if isinstance(answer, Failed):
-        place = f"{batch.path}:{batch.first}"
+        place = f"{batch.path}:{batch.numbers[0]}"
         fix = f"a worker failed on the {len(batch.lines)} rows from here ({answer.detail})"
         raise PonderError("rows", place, f"{fix}; try again with workers = 1")
     return batch, received(answer.value)

@@ -136,7 +136,7 @@ class _Pass:
             else:
                 self.dropped[reason] += 1
         self.hits.append(_hit_lines(done, reasons))
-        self.file, self.num_lines = batch.file, batch.first + len(batch.lines) - 1
+        self.file, self.num_lines = batch.file, batch.end
         self.num_read += len(batch.lines)
         self.unsaved += len(batch.lines)
 

@@ -42,16 +42,19 @@ class Examined:
     domains: list[str]
 
 
-def examine(lines: Sequence[bytes], place: str, first: int, settings: str, index: str) -> Any:
+def examine(
+    lines: Sequence[bytes], place: str, numbers: Sequence[int], settings: str, index: str
+) -> Any:
     """Examine rows given as lines of JSON; what comes back can travel, see ``received``.
 
     Args:
-        place, first: the file and the number of the first line, for errors.
+        place, numbers: the file and the numbers of the lines, for errors.
         settings: a CurateConfig as JSON.
         index: path of an EvaluationIndex, or "".
     """
     try:
-        rows = [row_from_line(line, f"{place}:{first + n}") for n, line in enumerate(lines)]
+        pairs = zip(lines, numbers, strict=True)
+        rows = [row_from_line(line, f"{place}:{number}") for line, number in pairs]
     except PonderError as error:
         return error.field, str(error.value), error.fix
     done = examine_rows(rows, _config(settings), _index(index) if index else None)
@@ -80,7 +83,8 @@ def examine_rows(
     wants_near = config.dedupe.near_threshold <= 1
     if left and (wants_near or index is not None):
         parts = tokenize([text for row in left for text in (row.question, row.completion)])
-        found = signatures(_by_row(parts)) if wants_near else found
+        if wants_near:
+            found = signatures(_compared(left, parts, config.dedupe.near_text))
         for hit in _find(index, parts) if index is not None else ():
             number, part = divmod(hit.text, len(PARTS))
             named = {"id": left[number].id, "part": PARTS[part]} | asdict(hit)
@@ -93,10 +97,12 @@ def _hashes(rows: Sequence[Row]) -> Hashes:
     return np.fromiter(map(exact_hash, rows), np.uint64, len(rows))
 
 
-def _by_row(parts: Tokens) -> Tokens:
-    """The same words, question and completion of a row as one text."""
-    rows: NDArray[np.intp] = parts.rows[:: len(PARTS)]
-    return Tokens(parts.hashes, rows, parts.starts, parts.ends, parts.joined)
+def _compared(rows: Sequence[Row], parts: Tokens, near_text: str) -> Tokens:
+    """The words by which near duplicates are told; of whole rows they are those of ``parts``."""
+    if near_text == "completion":
+        return tokenize([row.completion for row in rows])
+    by_row: NDArray[np.intp] = parts.rows[:: len(PARTS)]
+    return Tokens(parts.hashes, by_row, parts.starts, parts.ends, parts.joined)
 
 
 def _find(index: EvaluationIndex, parts: Tokens) -> list[Hit]:

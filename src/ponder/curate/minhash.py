@@ -2,7 +2,7 @@
 
 Broder, "On the resemblance and containment of documents" (1997); one byte per hash is kept, as in
 Li and König, "b-bit minwise hashing" (2010). The resemblance of two texts is the Jaccard index of
-their sets of word 5-grams.
+their sets of word 5-grams. Signs are no words, so "3 + 4" and "3 - 4" are the same to it.
 """
 
 from __future__ import annotations

@@ -88,6 +88,7 @@ class NearTable:
         self.signatures[first:total] = new
         self.num_rows = total
         if 2 * BANDS * total > len(self._slots):
+            del self._slots  # before the new ones: the most memory is taken just here
             self._slots = np.full(1 << (2 * BANDS * total).bit_length(), _FREE, np.uint32)
             first = 0
         for start in range(first, total, 1 << 14):
