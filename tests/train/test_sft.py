@@ -272,17 +272,28 @@ def test_data_that_changed_is_noticed_at_a_resume(folder: Path, tmp_path: Path) 
         fine_tune(config, RunFolder.open(tmp_path / "run"), resume=True)
 
 
-def test_adapters_resume(folder: Path, tmp_path: Path) -> None:
-    pytest.importorskip("peft")
-    settings = {"lora": {"rank": 4}, "batch": {"samples": 20}, "checkpoint": {"every": 2}}
-    config = make_config(folder, "sums.jsonl", optimizer={"learning_rate": 1e-2}, **settings)
+MODES: dict[str, dict[str, Any]] = {
+    "adapters": {"lora": {"rank": 4}, "optimizer": {"learning_rate": 1e-2}},
+    "bfloat16": {"dtype": "bfloat16"},
+    "offload": {"dtype": "bfloat16", "optimizer": {"offload": True}},
+}
+
+
+@pytest.mark.parametrize("name", MODES)
+def test_other_weights_resume_as_well(name: str, folder: Path, tmp_path: Path) -> None:
+    if name == "adapters":
+        pytest.importorskip("peft")
+    sizes = {"batch": {"samples": 20}, "checkpoint": {"every": 2}}
+    config = make_config(folder, "sums.jsonl", **MODES[name], **sizes)
     whole = run(config, tmp_path / "whole")
     asked = iter([False] * 3 + [True])
     run(config, tmp_path / "cut", should_stop=lambda: next(asked))
     resumed = fine_tune(config, RunFolder.open(tmp_path / "cut"), resume=True)
     files = [s.model_path / "model.safetensors" for s in (whole, resumed)]
     assert files[0].read_bytes() == files[1].read_bytes()
-    assert (whole.model_path / "adapter" / "adapter_model.safetensors").is_file()
+    assert whole.last_loss == resumed.last_loss
+    adapter = whole.model_path / "adapter" / "adapter_model.safetensors"
+    assert adapter.is_file() == (name == "adapters")
 
 
 def test_samples_beyond_the_context_are_left_out_and_said(folder: Path, tmp_path: Path) -> None:
