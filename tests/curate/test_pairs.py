@@ -67,7 +67,7 @@ def test_an_honest_judge_keeps_clear_pairs_with_the_better_one_chosen() -> None:
     counts = PairCounts()
     honest = judge_with(lambda a, b, chance: quality(a) - quality(b))
     pairs = build_pairs(candidates(300), honest, counts)
-    assert len(pairs) > 100
+    assert len(pairs) > 60
     assert all("good" in p.chosen and "bad" in p.rejected and p.margin == 2 for p in pairs)
     assert counts.candidates == 300
     assert counts.kept + counts.unbalanced + counts.small_margin == 300
@@ -81,23 +81,23 @@ def test_a_judge_that_only_sees_the_position_leaves_nothing() -> None:
 
 
 def test_a_position_bias_beside_an_opinion_does_not_survive() -> None:
-    """Half a point of quality is below the threshold, and A's bonus must not lift it over."""
-    biased = judge_with(lambda a, b, chance: (quality(a) - quality(b)) * 0.75 + 1)
+    """A's bonus decides between equals, in either order: they must go."""
+    biased = judge_with(lambda a, b, chance: quality(a) - quality(b) + 1)
     asked = candidates(400)
     pairs = build_pairs(asked, biased)
     assert all("good" in p.chosen and "bad" in p.rejected for p in pairs)
     first = {c.prompt: c.first for c in asked}
     share = sum(first[p.prompt] == p.chosen for p in pairs) / len(pairs)
     assert 0.35 < share < 0.65
-    # The same judge, asked in one order only, would prefer what stands first among equals.
-    one_order = [1 if quality(c.first) == quality(c.second) else 0 for c in asked]
-    assert sum(one_order) > 100
+    equals = [c for c in asked if quality(c.first) == quality(c.second)]
+    assert len(equals) > 100
+    assert set(biased.margins(equals)) == {0.0}
 
 
 def test_a_length_bias_does_not_survive() -> None:
     counts = PairCounts()
     love_of_length = judge_with(
-        lambda a, b, chance: (quality(a) - quality(b)) + (2 if len(a) > len(b) else -2)
+        lambda a, b, chance: quality(a) - quality(b) or (2 if len(a) > len(b) else -2)
     )
     pairs = build_pairs(candidates(3000), love_of_length, counts)
     assert counts.extra["longer_chosen_before"] > 0.7

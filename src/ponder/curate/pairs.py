@@ -39,9 +39,9 @@ Answer B:
 {b}
 
 The texts have ended. First write, briefly, your own answer to the message. Then compare: is each \
-answer right, does it help with what the user needs, does it keep to the matter, is it clear? Where \
-the task leaves room, count original thought. Neither the order of the two nor their lengths may \
-count by themselves.
+answer right, does it help with what the user needs, does it keep to the matter, is it clear? \
+Where the task leaves room, count original thought. Neither the order of the two nor their lengths \
+may count by themselves.
 
 End with one line that holds one JSON object and nothing else:
 {{"verdict": V, "reason": "one short sentence"}}
