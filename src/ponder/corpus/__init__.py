@@ -2,10 +2,21 @@
 
 from typing import Protocol
 
+from ponder.corpus.bilingual import BilingualDocument, BilingualWriter, LanguageShares
 from ponder.corpus.documents import Document, DocumentWriter, StyleShares
 from ponder.corpus.searching import SearchShares, SearchWriter
 
-__all__ = ["Document", "DocumentWriter", "SearchShares", "SearchWriter", "StyleShares", "Writer"]
+__all__ = [
+    "BilingualDocument",
+    "BilingualWriter",
+    "Document",
+    "DocumentWriter",
+    "LanguageShares",
+    "SearchShares",
+    "SearchWriter",
+    "StyleShares",
+    "Writer",
+]
 
 
 class Writer(Protocol):

@@ -48,10 +48,10 @@ class SearchShares:
     steps_right_rate: float = 0.4
     hasty_right_rate: float = 0.3
     hasty_goes_on: float = 0.5
-    patient: float = 0.2
-    patient_right_rate: float = 0.1
+    patient: float = 0.35
+    patient_right_rate: float = 0.2
     patient_goes_on: float = 0.97
-    most_tries: int = 24
+    most_tries: int = 16
     care: int = 3
     tables: float = 0.10
     arithmetic: float = 0.10
