@@ -8,8 +8,9 @@ from rich.table import Table
 from rich.text import Text
 
 from ponder.cli.console import console
+from ponder.config.pipeline import load_pipeline
 from ponder.config.pretrain import PretrainConfig
-from ponder.config.recipes import load_recipe, preset_names, recipe_names
+from ponder.config.recipes import load_recipe, pipeline_names, preset_names, recipe_names
 
 
 def run(arguments: Namespace) -> int:
@@ -26,6 +27,8 @@ def run(arguments: Namespace) -> int:
     out = console()
     out.print(table)
     out.print()
+    for name in pipeline_names():
+        out.print(Text(f"Pipeline {name}: {load_pipeline(name).about}"), soft_wrap=True)
     out.print(f"Presets that a recipe may extend: {', '.join(preset_names())}.")
     out.print("All knobs of one: ponder train RECIPE --explain. Your own: ponder train FILE.toml")
     return 0

@@ -29,7 +29,7 @@ from ponder.config.base import Config
 from ponder.config.fields import closest
 from ponder.config.layers import Layer
 from ponder.config.overrides import read_toml_value
-from ponder.config.recipes import COMMAND_LINE, find_recipe, recipe_layers
+from ponder.config.recipes import COMMAND_LINE, find_pipeline, recipe_layers
 from ponder.config.translate import translate
 from ponder.errors import PonderError
 
@@ -88,7 +88,7 @@ def load_pipeline(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Pi
     Raises:
         PonderError: no such recipe, no pipeline, broken TOML, a setting of no stage.
     """
-    path = find_recipe(name_or_path)
+    path = find_pipeline(name_or_path)
     layers, about = _layers(path)
     kind = next((layer.table["kind"] for layer in reversed(layers) if "kind" in layer.table), "rl")
     if kind != "pipeline":
@@ -117,12 +117,6 @@ def load_pipeline(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Pi
         common=tuple(layer for layer in commons if layer.table),
         beside=path.parent,
     )
-
-
-def is_pipeline(name_or_path: str | Path) -> bool:
-    """Whether a recipe is a pipeline. PonderError where there is no such recipe."""
-    layers, _ = _layers(find_recipe(name_or_path))
-    return any(layer.table.get("kind") == "pipeline" for layer in layers)
 
 
 def _layers(path: Path) -> tuple[list[Layer], str]:

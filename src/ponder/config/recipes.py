@@ -62,6 +62,8 @@ def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Reci
     layers, about = recipe_layers(find_recipe(name_or_path))
     kind = next((layer.table["kind"] for layer in reversed(layers) if "kind" in layer.table), "rl")
     cls = KINDS.get(kind) if isinstance(kind, str) else None
+    if kind == "pipeline":
+        raise PonderError("kind", kind, f"run it with `ponder pipeline run {name_or_path}`")
     if cls is None:
         raise PonderError("kind", kind, f"must be one of {', '.join(KINDS)}")
     flat = [flatten(layer, cls) for layer in layers]
@@ -104,6 +106,18 @@ def preset_names() -> list[str]:
     return sorted(path.stem for path in (_folder() / "presets").glob("*.toml"))
 
 
+def pipeline_names() -> list[str]:
+    """The packaged pipelines: what `ponder pipeline run` takes."""
+    return sorted(path.stem for path in (_folder() / "pipelines").glob("*.toml"))
+
+
+def find_pipeline(name_or_path: str | Path) -> Path:
+    """The file of a pipeline by its packaged name, or any .toml file."""
+    if str(name_or_path) in pipeline_names():
+        return _folder() / "pipelines" / f"{name_or_path}.toml"
+    return find_recipe(name_or_path)
+
+
 def find_recipe(name_or_path: str | Path, beside: Path | None = None) -> Path:
     """The file of a recipe; ``beside`` is the folder that a relative path is also tried from."""
     text = str(name_or_path)
@@ -113,6 +127,8 @@ def find_recipe(name_or_path: str | Path, beside: Path | None = None) -> Path:
     for path in (Path(text), (beside or Path()) / text):
         if path.suffix == ".toml" and path.is_file():
             return path
+    if text in pipeline_names():
+        raise PonderError("recipe", text, f"is a pipeline: `ponder pipeline run {text}`")
     names = recipe_names()
     near = closest(text, names)
     hint = f"did you mean {near}?" if near else f"there are {', '.join(names)}"

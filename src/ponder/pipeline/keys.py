@@ -60,6 +60,8 @@ def parts_of(stage: Stage, keys: Mapping[str, str], code: dict[str, str] | None 
         field: _digest_field(f"stages.{stage.name}.{field}", path)
         for field, path in files_of(stage).items()
     }
+    for field in files:
+        _forget(config, field)
     code = digest_code(stage.kind.code) if code is None else code
     return Parts(stage.kind_name, config, inputs, files, code)
 
@@ -102,6 +104,16 @@ def differences(old: Parts, new: Parts) -> list[str]:
     if len(told) > _MOST:
         told = [*told[: _MOST - 1], f"and {len(told) - _MOST + 1} more"]
     return told
+
+
+def _forget(config: dict[str, Any], key: str) -> None:
+    """A file counts by its content, not by where it lies."""
+    *parents, last = key.split(".")
+    table: Any = config
+    for name in parents:
+        table = table[name] if isinstance(table, dict) else table[int(name)]
+    if isinstance(table, dict) and last in table:
+        table[last] = "(a file)"
 
 
 def _compare(field: str, path: Path, digest: str) -> None:
