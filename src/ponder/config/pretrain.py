@@ -41,8 +41,8 @@ class CountdownConfig(Config):
 class CorpusConfig(Config):
     """The text that the generator in ``ponder.corpus`` writes."""
 
-    problems: Literal["arithmetic", "countdown"] = "arithmetic"
-    """What it is about: mostly products (the bundled base), or countdown."""
+    problems: Literal["arithmetic", "bilingual", "countdown"] = "arithmetic"
+    """Mostly products (the bundled base), the same in English and Chinese, or countdown."""
     countdown: CountdownConfig = CountdownConfig()
     """Which countdown problems."""
     num_documents: int = Field(default=2_000_000, ge=1)
@@ -51,6 +51,15 @@ class CorpusConfig(Config):
     """Processes that write and tokenize; 0: one per core."""
     styles: dict[str, float] = Field(default_factory=dict)
     """Share of each style of document; without it the generator's own shares."""
+    languages: dict[str, float] = Field(default_factory=dict)
+    """Shares of languages and of their mixing (bilingual only); without it the generator's own."""
+
+    @model_validator(mode="after")
+    def _languages_are_of_two(self) -> CorpusConfig:
+        if self.languages and self.problems != "bilingual":
+            fix = 'means nothing for one language; use corpus.problems = "bilingual" or remove it'
+            raise PonderError("corpus.languages", self.languages, fix)
+        return self
 
 
 class ArchitectureConfig(Config):

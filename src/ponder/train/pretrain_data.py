@@ -15,7 +15,15 @@ from transformers import PreTrainedTokenizerFast
 
 from ponder.config.pretrain import CountdownConfig, PretrainConfig
 from ponder.config.rl import ProblemsConfig
-from ponder.corpus import DocumentWriter, SearchShares, SearchWriter, StyleShares, Writer
+from ponder.corpus import (
+    BilingualWriter,
+    DocumentWriter,
+    LanguageShares,
+    SearchShares,
+    SearchWriter,
+    StyleShares,
+    Writer,
+)
 from ponder.corpus.tokenizer import train_tokenizer
 from ponder.corpus.tokens import write_rows
 from ponder.problems.split import build_problems, is_heldout
@@ -34,6 +42,10 @@ def make_writer(config: PretrainConfig) -> Writer:
     if corpus.problems == "arithmetic":
         shares = StyleShares.from_mapping(corpus.styles)
         return DocumentWriter(config.seed, shares, excluded=is_heldout)
+    if corpus.problems == "bilingual":
+        shares = StyleShares.from_mapping(corpus.styles)
+        languages = LanguageShares.from_mapping(corpus.languages)
+        return BilingualWriter(config.seed, shares, languages, excluded=is_heldout)
     return SearchWriter(
         config.seed,
         corpus.countdown,
