@@ -11,12 +11,11 @@ from ponder.errors import PonderError
 from ponder.models.reward import (
     RewardFacts,
     RewardModel,
-    encode_scored,
     open_reward_model,
-    scored_text,
 )
 from ponder.models.tiny import make_tiny_model
 from ponder.text.final import final_answer
+from ponder.verify.scored import encode_scored, scored_text
 
 HELPFUL = RewardFacts("pairwise", "answer", mean=2.0, std=0.5)
 SAFE = RewardFacts("pointwise", "whole")

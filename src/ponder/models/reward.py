@@ -23,8 +23,6 @@ from ponder.models.load import load_model
 from ponder.models.packed import packed_hidden
 from ponder.models.packed_layout import PackedLayout
 from ponder.runlog import read_json, write_json_atomic
-from ponder.text.final import final_answer
-from ponder.text.templates import THINK, opens_thought
 
 HEAD_WEIGHTS = "reward_head.safetensors"
 HEAD_FACTS = "reward_head.json"
@@ -134,26 +132,3 @@ def open_reward_model(path: Path, device: str = "auto", dtype: str = "float32") 
     model = RewardModel(base, RewardFacts(**read_json(path / HEAD_FACTS)))
     model.head.load_state_dict(load_file(path / HEAD_WEIGHTS, device=str(place)))
     return model.eval(), AutoTokenizer.from_pretrained(path)
-
-
-def scored_text(facts: RewardFacts, prompt: str, completion: str) -> tuple[str, str]:
-    """The prompt and the part of the completion that a reward model of these facts looks at.
-
-    Where it is the final answer, the ``<think>`` that a prompt may end with goes with the thought.
-    """
-    if facts.scored == "whole":
-        return prompt, completion
-    answer = final_answer(completion, prompt)
-    if opens_thought(prompt):
-        prompt = prompt.rstrip().removesuffix(THINK)
-    return prompt, answer
-
-
-def encode_scored(
-    tokenizer: PreTrainedTokenizerBase, facts: RewardFacts, prompt: str, completion: str
-) -> tuple[list[int], list[int]]:
-    """Token ids of a prompt and of what is scored after it, which ends with the end token."""
-    prompt, text = scored_text(facts, prompt, completion)
-    prompt_ids = tokenizer.encode(prompt, add_special_tokens=False) or [tokenizer.eos_token_id]
-    ids = tokenizer.encode(text, add_special_tokens=False)
-    return prompt_ids, [*ids, tokenizer.eos_token_id]

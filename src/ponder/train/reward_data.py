@@ -13,7 +13,8 @@ from transformers import PreTrainedTokenizerBase
 from ponder.config.reward_model import RewardModelConfig
 from ponder.curate.preferences import Labelled, Pair, read_labelled, read_pairs
 from ponder.errors import PonderError
-from ponder.models.reward import RewardFacts, encode_scored
+from ponder.models.reward import RewardFacts
+from ponder.verify.scored import encode_scored
 
 
 @dataclass(frozen=True, slots=True)
