@@ -6,13 +6,14 @@ import math
 from collections.abc import Iterable, Sequence
 from pathlib import PurePath
 
+from ponder.rollout.language_stats import language_metrics
 from ponder.text.reflection import REFLECTIVE_WORDS, count_by_word
 from ponder.text.styles import STYLES, style_of
 from ponder.types import Group, Rollout, Verdict
 
 
 def rollout_metrics(groups: Sequence[Group]) -> dict[str, float]:
-    """Every ``reward/``, ``rollout/``, ``source/``, ``text/`` and ``style/`` metric of a step.
+    """Every ``reward/``, ``rollout/``, ``source/``, ``text/``, ``style/`` and ``language/`` metric.
 
     Rollouts whose verdict is ``error`` are counted in ``rollout/num_error`` and leave all the rest.
     A mean over nothing (no correct completion, say) is left out of the row: there are no nans.
@@ -28,6 +29,7 @@ def rollout_metrics(groups: Sequence[Group]) -> dict[str, float]:
         **_length_metrics(valid),
         **_text_metrics(valid),
         **_style_metrics(valid),
+        **language_metrics(groups),
     }
     return {key: value for key, value in metrics.items() if value is not None}
 
