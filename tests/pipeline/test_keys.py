@@ -94,6 +94,10 @@ def test_a_file_that_the_config_names_counts(tmp_path: Path, data: Path) -> None
     graph = graph_of(tmp_path / "p.toml", RECIPE, (override,))
     before = all_parts(graph)
     assert list(before["zero"].files) == ["data"]
+    moved = data.with_name("moved.jsonl")
+    moved.write_text('{"a": 1}\n')
+    graph_of_moved = graph_of(tmp_path / "p.toml", RECIPE, (f"zero.data={moved}",))
+    assert all_parts(graph_of_moved) == before, "by its content, not by its place"
     data.write_text('{"a": 3333}\n')
     after = all_parts(graph)
     assert differences(before["zero"], after["zero"]) == ["file of data changed"]

@@ -5,6 +5,7 @@ All are written whole or not at all; ``stage.json``, written last, makes a stage
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -144,13 +145,17 @@ class PipelineFolder:
 
     def is_locked(self) -> bool:
         """Whether a process works here now."""
-        if not (self.path / "lock").exists():
+        try:
+            descriptor = os.open(self.path / "lock", os.O_RDONLY)
+        except FileNotFoundError:
             return False
         try:
-            with self.lock():
-                return False
-        except PonderError:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
             return True
+        finally:
+            os.close(descriptor)
+        return False
 
     def write_toml(self, text: str) -> None:
         """Keep the resolved recipe."""

@@ -13,8 +13,10 @@ from ponder.pipeline.stages.models import MODEL_CODE, expected_model, local_mode
 from ponder.runlog import CheckpointStore, read_metrics
 from ponder.runlog.checkpoint import checkpoint_step
 
-_STATE_BYTES = 12
-"""Of a parameter in a checkpoint beside its weight: a float32 copy and AdamW's two moments."""
+_MOMENTS = 8
+"""Bytes of a trained parameter in a checkpoint beside its weight: AdamW's two moments."""
+_MASTER = 4
+"""And its float32 copy, where the weight is bfloat16."""
 
 
 def run(context: StageContext) -> None:
@@ -44,6 +46,7 @@ def estimate(config: RLConfig, sources: Sources) -> Estimate:
     """By ``ponder.plan``: on a GPU memory and time, on a CPU memory alone."""
     from ponder.plan.demand import demand_of
     from ponder.plan.devices import this_cpu, this_gpu
+    from ponder.plan.memory import trained_numbers
     from ponder.plan.plan import make_plan
     from ponder.plan.read import read_shape
 
@@ -52,10 +55,12 @@ def estimate(config: RLConfig, sources: Sources) -> Estimate:
     device = None if config.device == "cpu" else this_gpu()
     device = device or this_cpu()
     plan = make_plan(demand_of(config, on_gpu=device.is_gpu), shape, device)
-    per_parameter = plan.demand.width + _STATE_BYTES
+    state = _MOMENTS + _MASTER * plan.demand.has_masters
+    checkpoint = shape.num_parameters * plan.demand.width
+    checkpoint += trained_numbers(shape, plan.demand) * state
     return Estimate(
         seconds=plan.seconds * config.steps if plan.seconds is not None else None,
-        bytes=shape.num_parameters * per_parameter * config.checkpoint.keep,
+        bytes=checkpoint * config.checkpoint.keep,
         rows=plan.demand.num_rollouts * config.steps,
         memory=plan.peak,
         model=model,
