@@ -20,11 +20,11 @@ from typing import Any
 
 import numpy as np
 
+from ponder.curate.filters import language_of
 from ponder.curate.reader import read_rows
 from ponder.curate.row import Row
 from ponder.runlog.durable import write_atomic
 from ponder.runlog.summary import write_json_atomic
-from ponder.text.language import detect_language
 
 TokenCounter = Callable[[Sequence[str]], Sequence[int]]
 """Tokens of each text."""
@@ -107,8 +107,7 @@ def make_card(
         for row, counts in zip(batch, tokens, strict=True):
             tallies.setdefault(row.domain, _Tally()).add(row, counts)
             sources[row.source] += 1
-            language = row.metadata.get("language")
-            languages[str(language or detect_language(row.question, default="none"))] += 1
+            languages[language_of(row)] += 1
     return DataCard(
         path.name,
         *_hash(path),

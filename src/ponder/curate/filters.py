@@ -85,13 +85,19 @@ def one_language(row: Row, config: FilterConfig) -> str | None:
         return None
     thought = thought_of(row)
     text = row.completion if thought is None else thought
-    target = row.metadata.get("language")
-    if not isinstance(target, str) or target not in LANGUAGES:
-        target = "en" if row.question.isascii() else detect_language(row.question)
+    target = language_of(row)
     if text.isascii() and "latin" in LANGUAGES[target]:
         return None  # no word of it is in another script
     is_mixed = language_consistency(text, target) < config.min_language
     return "mixed languages" if is_mixed else None
+
+
+def language_of(row: Row) -> str:
+    """The language that the row says it is in, otherwise that of its question."""
+    declared = row.metadata.get("language")
+    if isinstance(declared, str) and declared in LANGUAGES:
+        return declared
+    return "en" if row.question.isascii() else detect_language(row.question)
 
 
 def repetition(row: Row, config: FilterConfig) -> str | None:

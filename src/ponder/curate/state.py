@@ -21,6 +21,9 @@ from ponder.runlog.durable import disk_errors, fsync_folder
 from ponder.runlog.folder import RunFolder
 from ponder.runlog.summary import read_json, write_json_atomic
 
+_LAYOUT = 1
+"""Of the work folder and of the meaning of its hashes: what has another is not gone on with."""
+
 
 @dataclass(frozen=True, slots=True)
 class CurateSummary:
@@ -141,7 +144,7 @@ def key_of(
     return (
         {f"input {path}": _fingerprint(path) for path in inputs}
         | {f"evaluation {path}": _fingerprint(path) for path in files}
-        | {"config": settings, "evaluation texts": texts.hexdigest()[:16]}
+        | {"config": settings, "evaluation texts": texts.hexdigest()[:16], "layout": _LAYOUT}
     )
 
 
