@@ -26,8 +26,7 @@ POLITE = ("please", "thanks")
 
 def sentence(draw: random.Random, polite: bool) -> str:
     words = draw.choices(WORDS, k=draw.randint(2, 5))
-    if polite:
-        words.insert(draw.randrange(len(words) + 1), draw.choice(POLITE))
+    words.insert(draw.randrange(len(words) + 1), draw.choice(POLITE if polite else WORDS))
     return " " + " ".join(words)
 
 

@@ -93,8 +93,8 @@ def test_answers_with_a_number_are_preferred_after_training_and_not_before(tmp_p
 
     def answer(has_number: bool) -> str:
         text = draw.choices(words, k=draw.randint(2, 5))
-        if has_number:
-            text.insert(draw.randrange(len(text) + 1), str(draw.randrange(10, 100)))
+        extra = str(draw.randrange(10, 100)) if has_number else draw.choice(words)
+        text.insert(draw.randrange(len(text) + 1), extra)
         thought = f"<think> {draw.choice(words)} {draw.randrange(100)} </think>"
         return f"{thought} {' '.join(text)}"
 
