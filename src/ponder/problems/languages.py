@@ -14,6 +14,7 @@ from ponder.config.rl import ProblemsConfig
 from ponder.errors import PonderError
 from ponder.problems.fingerprint import fingerprint
 from ponder.problems.mixed import Part
+from ponder.problems.requests import RULES
 from ponder.seeds import derive_seed
 from ponder.types import Problem, ProblemSource
 
@@ -81,7 +82,7 @@ def asking(config: ProblemsConfig, seed: int, field: str = "problems") -> Asking
 
     Raises PonderError for a task that has no Chinese wording.
     """
-    if config.language == "en":
+    if config.language == "en" or config.task in RULES:  # those ask in both languages themselves
         return None
     if config.task not in CHINESE:
         fix = f"{config.task} can be asked in English only; in Chinese: {', '.join(CHINESE)}"

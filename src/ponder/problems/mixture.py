@@ -25,6 +25,7 @@ from ponder.problems.mixed import (
 )
 from ponder.problems.problem_set import ProblemSet
 from ponder.problems.procedural import HELDOUT_SEED, HELDOUT_SIZE, audited, task_source
+from ponder.problems.requests import RULES
 from ponder.problems.sources import ListSource, TrainSide
 from ponder.problems.tabular import tabular_problems
 from ponder.types import Problem, ProblemSource
@@ -64,7 +65,7 @@ def mixture_problems(config: ProblemsConfig, seed: int) -> ProblemSet:
     audits = [
         audited(task_source(entry.config, seed, entry.field), entry.field)
         for entry in entries
-        if entry.table is None
+        if entry.table is None and entry.config.task not in RULES
     ]
     tables = [entry.table for entry in entries if entry.table is not None]
     heldout_prints = {fingerprint(p.question) for table in tables for p in _list(table.heldout)}

@@ -8,8 +8,9 @@ from ponder.problems.audit import AuditReport, audit
 from ponder.problems.gym import GymSource
 from ponder.problems.languages import asked, asking
 from ponder.problems.problem_set import ProblemSet
+from ponder.problems.requests import RULES, RequestSource, check_requests
 from ponder.problems.sources import HeldoutSide, TrainSide
-from ponder.types import Verdict
+from ponder.types import ProblemSource, Verdict
 
 HELDOUT_SIZE = 10_000
 """Most held-out problems; they are made when asked for."""
@@ -29,18 +30,23 @@ def procedural_problems(config: ProblemsConfig, seed: int) -> ProblemSet:
     return ProblemSet(
         train=asked(TrainSide(source, config.size), asking(config, seed)),
         heldout=asked(heldout, asking(config, HELDOUT_SEED)),
-        audits=[audited(source, "problems")],
+        audits=[] if source.name in RULES else [audited(source, "problems")],
     )
 
 
-def task_source(config: ProblemsConfig, seed: int, field: str = "problems") -> GymSource:
+def task_source(
+    config: ProblemsConfig, seed: int, field: str = "problems"
+) -> GymSource | RequestSource:
     """The endless source of ``config.task``; ``field`` is where in the config it stands."""
     assert config.task is not None
+    if config.task in RULES:
+        check_requests(config.task, config.settings, field)
+        return RequestSource(config.task, seed, config.size, config.language, config.verifier)
     verifier = config.verifier or "gym"
     return GymSource(config.task, config.settings, seed, config.size, verifier, field)
 
 
-def audited(source: GymSource, field: str) -> AuditReport:
+def audited(source: ProblemSource, field: str) -> AuditReport:
     """A small audit. PonderError if the task cannot be trained on."""
     report = audit(source, AUDIT_PROBLEMS)
     counts = report.counts()
