@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from ponder.pipeline.kinds import StageKind
 from ponder.pipeline.stages.evaluation import EVAL
+from ponder.pipeline.stages.fine_tuning import SFT
 from ponder.pipeline.stages.pretraining import PRETRAIN
 from ponder.pipeline.stages.reinforcement import RL
 
-KINDS: dict[str, StageKind] = {"rl": RL, "pretrain": PRETRAIN, "eval": EVAL}
+KINDS: dict[str, StageKind] = {"rl": RL, "pretrain": PRETRAIN, "eval": EVAL, "sft": SFT}
 """By the name that a recipe's ``kind`` has."""
