@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
@@ -10,9 +9,14 @@ import torch
 from torch import Tensor
 
 from ponder.algo import logit_passes
-
-ALIGN = 128
-"""Pieces of the vocabulary begin at multiples of this, which suits matrix products."""
+from ponder.algo.head import (
+    add_matmul,
+    head_logits,
+    vocabulary_parts,
+    wide_matmul,
+    wide_type,
+    wide_zeros,
+)
 
 
 def chunked_logprobs(
@@ -65,10 +69,10 @@ class _ChunkedLogprobs(torch.autograd.Function):
         chunk_tokens: int,
     ) -> tuple[Tensor, Tensor]:
         passes = _passes(hidden)
-        results = hidden.new_empty(3, len(targets), dtype=_wide(hidden.dtype))
+        results = hidden.new_empty(3, len(targets), dtype=wide_type(hidden.dtype))
         for start in range(0, len(targets), chunk_tokens):
             part = slice(start, start + chunk_tokens)
-            logits = _logits(hidden[part], weight, bias)
+            logits = head_logits(hidden[part], weight, bias)
             summary = passes.summarise(logits, targets[part], temperature)
             for result, values in zip(results, summary, strict=True):
                 result[part] = values
@@ -87,19 +91,19 @@ class _ChunkedLogprobs(torch.autograd.Function):
         # row of probabilities (V numbers).
         scale = -(grads[0] / ctx.temperature)[:, None]
         scaled = (hidden * scale).to(hidden.dtype)
-        grad_hidden = _wide_zeros(hidden) if needs_hidden else None
+        grad_hidden = wide_zeros(hidden) if needs_hidden else None
         grad_weight = torch.empty_like(weight) if needs_weight else None
         grad_bias = torch.empty_like(bias) if needs_bias else None
-        for part in _vocabulary_parts(len(weight), len(targets), ctx.chunk_tokens):
-            logits = _logits(hidden, weight[part], None if bias is None else bias[part])
+        for part in vocabulary_parts(len(weight), len(targets), ctx.chunk_tokens):
+            logits = head_logits(hidden, weight[part], None if bias is None else bias[part])
             delta = passes.subtract_onehot(
                 logits, targets, log_normaliser, part.start, ctx.temperature, hidden.dtype
             )
             del logits
             if grad_hidden is not None:
-                _add_matmul(grad_hidden, delta, weight[part])
+                add_matmul(grad_hidden, delta, weight[part])
             if grad_weight is not None:
-                grad_weight[part] = _matmul(delta.t(), scaled)
+                grad_weight[part] = wide_matmul(delta.t(), scaled)
             if grad_bias is not None:
                 grad_bias[part] = (delta.to(scale.dtype).t() @ scale).squeeze(1)
         if grad_hidden is not None:
@@ -113,44 +117,3 @@ def _passes(hidden: Tensor) -> ModuleType:
 
         return logit_kernels
     return logit_passes
-
-
-def _vocabulary_parts(vocab: int, num_tokens: int, chunk_tokens: int) -> Iterator[slice]:
-    """Slices of which ``num_tokens`` rows take no more memory than ``chunk_tokens`` whole rows."""
-    width = max(1, chunk_tokens * vocab // max(1, num_tokens))
-    if width > ALIGN:
-        width -= width % ALIGN
-    for first in range(0, vocab, width):
-        yield slice(first, min(first + width, vocab))
-
-
-def _wide(dtype: torch.dtype) -> torch.dtype:
-    return torch.float64 if dtype is torch.float64 else torch.float32
-
-
-def _wide_zeros(like: Tensor) -> Tensor:
-    return torch.zeros_like(like, dtype=_wide(like.dtype))
-
-
-def _logits(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """[n, v] in float32 or float64; a new buffer that may be overwritten."""
-    logits = _matmul(hidden, weight.t())
-    return logits if bias is None else logits.add_(bias)
-
-
-def _matmul(left: Tensor, right: Tensor) -> Tensor:
-    """left @ right, summed and returned in float32 (products of bfloat16 are exact in it)."""
-    wide = _wide(left.dtype)
-    if left.dtype is wide:
-        return left @ right
-    if left.is_cuda:
-        return torch.mm(left, right, out_dtype=wide)
-    return left.to(wide) @ right.to(wide)
-
-
-def _add_matmul(total: Tensor, left: Tensor, right: Tensor) -> None:
-    """total += left @ right, in the (wide) type of ``total``."""
-    if left.dtype is total.dtype:
-        total.addmm_(left, right)
-    else:
-        total.add_(_matmul(left, right))
