@@ -7,6 +7,13 @@ from ponder.pipeline.stages.evaluation import EVAL
 from ponder.pipeline.stages.fine_tuning import SFT
 from ponder.pipeline.stages.pretraining import PRETRAIN
 from ponder.pipeline.stages.reinforcement import RL
+from ponder.pipeline.stages.requests import REQUESTS
 
-KINDS: dict[str, StageKind] = {"rl": RL, "pretrain": PRETRAIN, "eval": EVAL, "sft": SFT}
+KINDS: dict[str, StageKind] = {
+    "rl": RL,
+    "pretrain": PRETRAIN,
+    "eval": EVAL,
+    "sft": SFT,
+    "requests": REQUESTS,
+}
 """By the name that a recipe's ``kind`` has."""
