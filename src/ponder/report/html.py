@@ -8,12 +8,8 @@ their hashes, and nothing else: no other script, no request.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
-import re
 from html import escape
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +17,14 @@ import ponder
 from ponder.report.embed import DEFAULT_LIMIT, Embedded, embed_rollouts
 from ponder.report.header import alarms_html, config_html, facts_html, lead_html, table_html
 from ponder.report.load import MAX_POINTS, RunData, load_run, thin
+from ponder.report.page import asset, fill_page, joined_scripts
 from ponder.runlog import RunFolder
 from ponder.runlog.durable import write_atomic
 from ponder.text.reflection import REFLECTIVE_WORDS
 
-_SCRIPTS = ("dom.js", "chart.js", "figures.js", "verbatim.js", "rollouts.js", "main.js")
-_SLOT = re.compile(r"\{\{(\w+)\}\}")
+_SCRIPTS = (
+    "dom.js", "chart.js", "figures.js", "verbatim.js", "rollouts.js", "theme.js", "main.js",
+)  # fmt: skip
 
 
 def write_report(run_path: Path) -> Path:
@@ -45,12 +43,7 @@ def write_report(run_path: Path) -> Path:
 
 def render_page(run: RunData, rollouts: Embedded) -> str:
     """The page as text."""
-    script = "(() => {\n'use strict';\n" + "\n".join(map(_asset, _SCRIPTS)) + "\n})();"
-    style = _asset("style.css")
     slots = {
-        "policy": _policy(script, style),
-        "style": style,
-        "script": script,
         "title": escape(run.name),
         "lead": lead_html(run),
         "facts": facts_html(run),
@@ -64,7 +57,7 @@ def render_page(run: RunData, rollouts: Embedded) -> str:
             for item in rollouts.steps
         ),
     }
-    return _SLOT.sub(lambda slot: slots[slot[1]], _asset("page.html"))
+    return fill_page("page.html", slots, joined_scripts(_SCRIPTS), asset("style.css"))
 
 
 def safe_json(value: Any) -> str:
@@ -100,19 +93,3 @@ def _page_data(run: RunData, rollouts: Embedded) -> dict[str, Any]:
             "damaged": rollouts.damaged,
         },
     }
-
-
-def _policy(script: str, style: str) -> str:
-    return (
-        f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; "
-        "base-uri 'none'; form-action 'none'"
-    )
-
-
-def _hash(text: str) -> str:
-    digest = hashlib.sha256(text.encode()).digest()
-    return f"'sha256-{base64.b64encode(digest).decode('ascii')}'"
-
-
-def _asset(name: str) -> str:
-    return (files("ponder.report") / "assets" / name).read_text(encoding="utf-8").strip()
