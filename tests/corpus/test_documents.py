@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from random import Random
 
 import pytest
 
 from ponder.corpus import DocumentWriter, StyleShares
-from ponder.corpus.documents import WRAPPERS
+from ponder.corpus.documents import WRAPPERS, Thinker
+from ponder.corpus.phrases import ENGLISH
+from ponder.corpus.tasks import Product
 from ponder.errors import PonderError
 from ponder.problems.fingerprint import is_heldout
 from ponder.text.parsing import parse_completion
@@ -90,6 +93,40 @@ def test_held_out_products_never_appear() -> None:
             assert not is_heldout(pattern.format(a, b))
             assert not is_heldout(pattern.format(b, a))
     assert found > 1000
+
+
+def thorough_thoughts() -> list[str]:
+    shares = StyleShares(thorough=1.0, far=1.0, first_check_slip_rate=0.1)
+    thinker = Thinker(Random(4), ENGLISH, shares)
+    return [thinker.thorough(Product(31415, 27182))[0] for _ in range(200)]
+
+
+def test_thorough_work_checks_until_two_results_agree_and_turns_the_factors_round() -> None:
+    ways = Counter()
+    for thought in thorough_thoughts():
+        works = re.findall(r"(?:31415\*20000|27182\*30000)=", thought)
+        ways[len(works)] += 1
+        assert works[:2] == ["31415*20000=", "27182*30000="]
+        assert len(works) < 3 or works[2] == works[0]
+    assert ways.keys() == {2, 3}
+    assert ways[3] > 40
+
+
+def test_far_guesses_share_the_ends_of_the_answer_only() -> None:
+    answer = 31415 * 27182
+    for thought in thorough_thoughts():
+        guess = re.findall(r"\d+", thought.split(ENGLISH.check[0])[0])
+        found = next(number for number in guess if len(number) == len(str(answer)))
+        assert found != str(answer)
+        assert (found[:2], found[-1]) == (str(answer)[:2], str(answer)[-1])
+
+
+def test_products_have_the_sizes_asked_for() -> None:
+    writer = DocumentWriter(seed=3, sizes={(5, 4): 1.0})
+    for index in range(300):
+        document = writer.document(index)
+        if document.task == "product" and (found := re.search(r"(\d+) \* (\d+)", document.text)):
+            assert (len(found[1]), len(found[2])) == (5, 4)
 
 
 def test_unknown_share_names_the_field() -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
 
-from ponder.config.pretrain import CorpusConfig, CountdownConfig, PretrainConfig
-from ponder.corpus import DocumentWriter, SearchWriter
+from ponder.config.pretrain import CorpusConfig, PretrainConfig, ProductsConfig
+from ponder.corpus import DocumentWriter
+from ponder.errors import PonderError
 from ponder.problems.fingerprint import is_heldout
-from ponder.train.pretrain_data import Rows, RowStore, ahead, heldout_countdowns, make_writer
+from ponder.train.pretrain_data import Rows, RowStore, ahead, make_writer
 
 
 def shards(sizes: tuple[int, ...], asked: list[int] | None = None) -> Iterator[Rows]:
@@ -73,21 +75,35 @@ def test_batches_are_made_ahead_and_errors_arrive() -> None:
         list(stream)
 
 
-def test_held_out_countdowns_are_those_of_an_rl_run_and_are_left_out() -> None:
-    settings = CountdownConfig(
-        min_numbers=2, max_numbers=2, heldout_numbers=2, max_value=9, max_target=30,
-        heldout_problems=12,
-    )  # fmt: skip
-    heldout = heldout_countdowns(settings)
-    assert len(heldout) > 6
-    config = PretrainConfig(corpus=CorpusConfig(problems="countdown", countdown=settings))
-    writer = make_writer(config)
-    assert isinstance(writer, SearchWriter)
-    assert writer.heldout == heldout
-    assert writer.arithmetic.excluded is is_heldout
-
-
 def test_the_bundled_base_still_reads_its_own_corpus() -> None:
     writer = make_writer(PretrainConfig())
     assert isinstance(writer, DocumentWriter)
     assert writer.document(3) == DocumentWriter(seed=0, excluded=is_heldout).document(3)
+    texts = "\0".join(writer.document(index).text for index in range(500))
+    assert hashlib.sha256(texts.encode()).hexdigest()[:16] == "0bcbf2fe57ff4e05"
+
+
+def test_sizes_of_products_reach_the_writer() -> None:
+    products = ProductsConfig(sizes={"5x4": 1.0})
+    writer = make_writer(PretrainConfig(corpus=CorpusConfig(products=products)))
+    assert isinstance(writer, DocumentWriter)
+    assert writer.sizes == {(5, 4): 1.0}
+    assert writer.excluded is is_heldout
+
+
+@pytest.mark.parametrize(
+    ("sizes", "match"),
+    [
+        ({"5 by 4": 1.0}, r"corpus\.products\.sizes\.5 by 4"),
+        ({"5x4": -1.0}, r"corpus\.products\.sizes\.5x4"),
+        ({"5x4": 0.0}, r"corpus\.products\.sizes"),
+    ],
+)
+def test_sizes_that_are_none_are_named(sizes: dict[str, float], match: str) -> None:
+    with pytest.raises(PonderError, match=match):
+        ProductsConfig(sizes=sizes)
+
+
+def test_the_bilingual_corpus_takes_no_sizes() -> None:
+    with pytest.raises(PonderError, match=r"corpus\.products\.sizes"):
+        CorpusConfig(problems="bilingual", products=ProductsConfig(sizes={"5x4": 1.0}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -11,40 +12,38 @@ from ponder.config.base import Config
 from ponder.errors import PonderError
 
 
-class CountdownConfig(Config):
-    """Which countdown problems a corpus is about: the settings of reasoning-gym's task."""
+class ProductsConfig(Config):
+    """Which products the arithmetic corpus is about."""
 
-    min_numbers: int = Field(default=3, ge=2)
-    """Fewest numbers."""
-    max_numbers: int = Field(default=4, ge=2)
-    """Most numbers."""
-    max_value: int = Field(default=50, ge=2)
-    """Largest number; the smallest is 1."""
-    min_target: int = Field(default=10, ge=1)
-    """Smallest target."""
-    max_target: int = Field(default=100, ge=1)
-    """Largest target."""
-    heldout_numbers: int = Field(default=4, ge=2)
-    """Numbers of the held-out problems: no document asks one of these."""
-    heldout_problems: int = Field(default=512, ge=0)
-    """How many of the held-out problems no document asks, in any order of their numbers."""
+    sizes: dict[str, float] = Field(default_factory=dict)
+    """Share of each size ("5x4": five digits times four); without it those of the bundled base."""
 
     @model_validator(mode="after")
-    def _bounds_are_in_order(self) -> CountdownConfig:
-        for low, high in (("min_numbers", "max_numbers"), ("min_target", "max_target")):
-            if getattr(self, low) > (most := getattr(self, high)):
-                fix = f"must be at least {low} ({getattr(self, low)})"
-                raise PonderError(f"corpus.countdown.{high}", most, fix)
+    def _sizes_are_sizes(self) -> ProductsConfig:
+        for name, share in self.sizes.items():
+            if not re.fullmatch("[1-9]x[1-9]", name):
+                fix = 'use digits of the first factor, x, digits of the second: "3x3" = 0.5'
+                raise PonderError(f"corpus.products.sizes.{name}", share, fix)
+            if share < 0:
+                raise PonderError(
+                    f"corpus.products.sizes.{name}", share, "use a share of 0 or more"
+                )
+        if self.sizes and not sum(self.sizes.values()):
+            raise PonderError("corpus.products.sizes", self.sizes, "give a size a share above 0")
         return self
+
+    def by_digits(self) -> dict[tuple[int, int], float]:
+        """(digits of the first factor, of the second) -> share."""
+        return {(int(name[0]), int(name[2])): share for name, share in self.sizes.items()}
 
 
 class CorpusConfig(Config):
     """The text that the generator in ``ponder.corpus`` writes."""
 
-    problems: Literal["arithmetic", "bilingual", "countdown"] = "arithmetic"
-    """Mostly products (the bundled base), the same in English and Chinese, or countdown."""
-    countdown: CountdownConfig = CountdownConfig()
-    """Which countdown problems."""
+    problems: Literal["arithmetic", "bilingual"] = "arithmetic"
+    """Mostly products (the bundled base), or the same in English and Chinese."""
+    products: ProductsConfig = ProductsConfig()
+    """Which products."""
     num_documents: int = Field(default=2_000_000, ge=1)
     """Documents written for one pass."""
     workers: int = Field(default=0, ge=0)
@@ -53,6 +52,15 @@ class CorpusConfig(Config):
     """Share of each style of document; without it the generator's own shares."""
     languages: dict[str, float] = Field(default_factory=dict)
     """Shares of languages and of their mixing (bilingual only); without it the generator's own."""
+
+    @model_validator(mode="after")
+    def _sizes_are_of_one(self) -> CorpusConfig:
+        if self.products.sizes and self.problems != "arithmetic":
+            fix = (
+                'the bilingual corpus has its own; use corpus.problems = "arithmetic" or remove it'
+            )
+            raise PonderError("corpus.products.sizes", self.products.sizes, fix)
+        return self
 
     @model_validator(mode="after")
     def _languages_are_of_two(self) -> CorpusConfig:

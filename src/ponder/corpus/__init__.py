@@ -4,7 +4,6 @@ from typing import Protocol
 
 from ponder.corpus.bilingual import BilingualDocument, BilingualWriter, LanguageShares
 from ponder.corpus.documents import Document, DocumentWriter, StyleShares
-from ponder.corpus.searching import SearchShares, SearchWriter
 
 __all__ = [
     "BilingualDocument",
@@ -12,8 +11,6 @@ __all__ = [
     "Document",
     "DocumentWriter",
     "LanguageShares",
-    "SearchShares",
-    "SearchWriter",
     "StyleShares",
     "Writer",
 ]

@@ -6,14 +6,27 @@ step-by-step work with slips, and, rarely, work that is checked by a careful sec
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields
 from random import Random
 
 from ponder.corpus.phrases import CHINESE, ENGLISH, Phrases
-from ponder.corpus.tasks import TASKS, Product, Task, exact, miswrite, slipper
+from ponder.corpus.tasks import (
+    TASKS,
+    Product,
+    Sizes,
+    Task,
+    draw_product,
+    estimate,
+    exact,
+    miswrite,
+    slipper,
+)
 from ponder.errors import PonderError
 from ponder.text.templates import R1_ZERO_TEMPLATE
+
+MOST_CHECKS = 3
+FAR_FROM = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +35,12 @@ class StyleShares:
 
     ``direct``: a one-shot answer. ``hunch``: the same with some words around it. ``steps``: rough
     work, with slips. ``cosmetic``: a first try and a check in words only. ``checked``: a
-    first try, then careful work, then a comparison. ``double``: checked twice. Apart from worked
-    problems, a share ``tables`` of all documents are lists of single true equations.
+    first try, then careful work, then a comparison. ``double``: checked twice. ``thorough``: a
+    check that differs from what came before is checked again, the other way round, until two
+    results agree (``MOST_CHECKS`` at most); its first check slips at ``first_check_slip_rate``.
+    Apart from worked problems, a share ``tables`` of all documents are lists of single true
+    equations. ``far``: of the guesses at a number of six digits or more, the share that know its
+    first and last digits only, so that nothing can be copied from them.
     """
 
     direct: float = 0.53
@@ -32,9 +49,12 @@ class StyleShares:
     cosmetic: float = 0.015
     checked: float = 0.09
     double: float = 0.015
+    thorough: float = 0.0
     careful_slip_rate: float = 0.002
     steps_slip_rate: float = 0.08
     guess_right_rate: float = 0.6
+    first_check_slip_rate: float = 0.03
+    far: float = 0.0
     tables: float = 0.15
 
     @classmethod
@@ -50,7 +70,7 @@ class StyleShares:
 
     def styles(self) -> dict[str, float]:
         """The shares alone, by style."""
-        names = ("direct", "hunch", "steps", "cosmetic", "checked", "double")
+        names = ("direct", "hunch", "steps", "cosmetic", "checked", "double", "thorough")
         return {name: getattr(self, name) for name in names}
 
 
@@ -83,12 +103,16 @@ class Thinker:
         return self.rng.choice(bank).format(**values)
 
     def guess(self, task: Task) -> int:
+        far = self.shares.far
+        if far and task.answer >= FAR_FROM and self.rng.random() < far:
+            return estimate(self.rng, task.answer)
         right = self.rng.random() < self.shares.guess_right_rate
         return task.answer if right else miswrite(self.rng, task.answer)
 
-    def careful(self, task: Task) -> tuple[str, int]:
+    def careful(self, task: Task, slip_rate: float | None = None) -> tuple[str, int]:
         """Work without slips (nearly): the equations joined, and the value."""
-        work = task.careful(self.rng, slipper(self.rng, self.shares.careful_slip_rate))
+        rate = self.shares.careful_slip_rate if slip_rate is None else slip_rate
+        work = task.careful(self.rng, slipper(self.rng, rate))
         return self.rng.choice(self.phrases.joiner).join(work.equations), work.value
 
     def direct(self, task: Task) -> tuple[str, int]:
@@ -121,11 +145,24 @@ class Thinker:
         text += self.pick(self.phrases.again) + work
         return text + self.compare(first, value), value
 
+    def thorough(self, task: Task) -> tuple[str, int]:
+        text, value = self.first_try(task)
+        results: list[int] = []
+        slip_rate: float | None = self.shares.first_check_slip_rate
+        bank = self.phrases.check
+        while value not in results and len(results) < MOST_CHECKS:
+            results.append(value)
+            work, value = self.careful(task, slip_rate)
+            text += self.pick(bank) + work + self.compare(results[-1], value, results)
+            task, slip_rate, bank = other_way(task), None, self.phrases.again
+        return text, value
+
     def first_try(self, task: Task) -> tuple[str, int]:
         return self.direct(task) if self.rng.random() < 0.75 else self.hunch(task)
 
-    def compare(self, first: int, value: int) -> str:
-        if first == value:
+    def compare(self, first: int, value: int, earlier: Collection[int] = ()) -> str:
+        """What is said of ``value`` after ``first``; it also stands if it is one of ``earlier``."""
+        if first == value or value in earlier:
             return self.pick(self.phrases.matches, v=value)
         return self.pick(self.phrases.mistake, g=first, v=value)
 
@@ -138,6 +175,7 @@ class Thinker:
             "cosmetic": self.cosmetic,
             "checked": self.checked,
             "double": self.double,
+            "thorough": self.thorough,
         }
         return writers[style](task)
 
@@ -148,11 +186,13 @@ class DocumentWriter:
 
     Args:
         excluded: says of a canonical question whether it is held out; such products never appear.
+        sizes: of the factors of products; without it those of the bundled base.
     """
 
     seed: int = 0
     shares: StyleShares = field(default_factory=StyleShares)
     excluded: Callable[[str], bool] = never
+    sizes: Sizes = field(default_factory=dict)
 
     def document(self, index: int) -> Document:
         rng = Random((self.seed << 40) + index)
@@ -186,10 +226,16 @@ class DocumentWriter:
         names = list(TASKS)
         while True:
             name = rng.choices(names, [TASKS[key][0] for key in names])[0]
-            task = TASKS[name][1](rng)
+            sized = name == "product" and self.sizes
+            task = draw_product(rng, self.sizes) if sized else TASKS[name][1](rng)
             if isinstance(task, Product) and any(map(self.excluded, canonical_questions(task))):
                 continue
             return name, task
+
+
+def other_way(task: Task) -> Task:
+    """The same problem with the factors turned round, where there are any."""
+    return Product(task.b, task.a) if isinstance(task, Product) else task
 
 
 def canonical_questions(product: Product) -> tuple[str, str]:

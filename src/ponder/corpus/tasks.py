@@ -8,7 +8,7 @@ one-shot answer is written without any work at all.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from random import Random
 from typing import Protocol
@@ -75,6 +75,16 @@ def miswrite(rng: Random, value: int) -> int:
     if wrong == size:
         wrong = size + 10
     return -wrong if value < 0 else wrong
+
+
+def estimate(rng: Random, value: int) -> int:
+    """A wrong number with the first two digits and the last one of ``value`` (five or more)."""
+    digits = str(value)
+    size = len(digits) - 3
+    while True:
+        wrong = int(f"{digits[:2]}{rng.randrange(10**size):0{size}d}{digits[-1]}")
+        if wrong != value:
+            return wrong
 
 
 def number(rng: Random, num_digits: int) -> int:
@@ -335,12 +345,23 @@ class Largest(Unhurried):
         return Work(equations, best)
 
 
-def draw_product(rng: Random) -> Task:
-    """Mostly two factors of three digits."""
-    size, other = rng.choices(
-        ((1, 1), (2, 1), (3, 1), (2, 2), (3, 2), (2, 3), (3, 3)),
-        (0.03, 0.05, 0.08, 0.20, 0.05, 0.05, 0.54),
-    )[0]
+Sizes = Mapping[tuple[int, int], float]
+"""(digits of the first factor, of the second) -> share among products."""
+
+THREE_DIGITS: Sizes = {
+    (1, 1): 0.03,
+    (2, 1): 0.05,
+    (3, 1): 0.08,
+    (2, 2): 0.20,
+    (3, 2): 0.05,
+    (2, 3): 0.05,
+    (3, 3): 0.54,
+}
+"""The bundled base: mostly two factors of three digits."""
+
+
+def draw_product(rng: Random, sizes: Sizes = THREE_DIGITS) -> Task:
+    size, other = rng.choices(list(sizes), list(sizes.values()))[0]
     return Product(number(rng, size), number(rng, other))
 
 

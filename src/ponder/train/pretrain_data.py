@@ -13,21 +13,17 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from ponder.config.pretrain import CountdownConfig, PretrainConfig
-from ponder.config.rl import ProblemsConfig
+from ponder.config.pretrain import PretrainConfig
 from ponder.corpus import (
     BilingualWriter,
     DocumentWriter,
     LanguageShares,
-    SearchShares,
-    SearchWriter,
     StyleShares,
     Writer,
 )
 from ponder.corpus.tokenizer import train_tokenizer
 from ponder.corpus.tokens import write_rows
-from ponder.problems.split import build_problems, is_heldout
-from ponder.verify.gym_entries import gym_entry
+from ponder.problems.fingerprint import is_heldout
 
 TOKENIZER_DOCUMENTS = 50_000
 AHEAD = 4
@@ -39,40 +35,11 @@ Rows = npt.NDArray[np.uint16]
 def make_writer(config: PretrainConfig) -> Writer:
     """The writer of the corpus; held-out problems are left out of it."""
     corpus = config.corpus
-    if corpus.problems == "arithmetic":
-        shares = StyleShares.from_mapping(corpus.styles)
-        return DocumentWriter(config.seed, shares, excluded=is_heldout)
+    shares = StyleShares.from_mapping(corpus.styles)
     if corpus.problems == "bilingual":
-        shares = StyleShares.from_mapping(corpus.styles)
         languages = LanguageShares.from_mapping(corpus.languages)
         return BilingualWriter(config.seed, shares, languages, excluded=is_heldout)
-    return SearchWriter(
-        config.seed,
-        corpus.countdown,
-        SearchShares.from_mapping(corpus.styles),
-        heldout_countdowns(corpus.countdown),
-        DocumentWriter(config.seed, excluded=is_heldout),
-    )
-
-
-def heldout_countdowns(config: CountdownConfig) -> frozenset[tuple[tuple[int, ...], int]]:
-    """(sorted numbers, target) of the first held-out problems of an RL run on these settings."""
-    settings = {
-        "min_numbers": config.heldout_numbers,
-        "max_numbers": config.heldout_numbers,
-        "max_value": config.max_value,
-        "min_target": config.min_target,
-        "max_target": config.max_target,
-    }
-    if not config.heldout_problems:
-        return frozenset()
-    heldout = build_problems(ProblemsConfig(task="countdown", settings=settings), seed=0).heldout
-    found = set()
-    for place in range(config.heldout_problems):
-        where = heldout[place].metadata
-        entry = gym_entry("countdown", where["settings"], where["seed"], where["index"])["metadata"]
-        found.add((tuple(sorted(entry["numbers"])), int(entry["target"])))
-    return frozenset(found)
+    return DocumentWriter(config.seed, shares, is_heldout, corpus.products.by_digits())
 
 
 def make_tokenizer(config: PretrainConfig, writer: Writer) -> PreTrainedTokenizerFast:
