@@ -52,8 +52,9 @@ def test_dtype_is_that_of_the_parameters(folder) -> None:
     assert model.lm_head.weight.dtype == torch.bfloat16
 
 
-def test_the_bundled_base_model_writes() -> None:
-    model, tokenizer = load_model("base-tiny", "cpu")
+@pytest.mark.parametrize("name", ["base-tiny", "base-bilingual"])
+def test_a_bundled_base_model_writes(name) -> None:
+    model, tokenizer = load_model(name, "cpu")
     prompt = Prompt("p", "x", tuple(tokenizer("User: 1 + 1 = ? Assistant:")["input_ids"]))
     sampling = Sampling(max_completion_tokens=8)
     ((completion,),) = LocalGenerator(model, tokenizer).generate([prompt], 1, sampling, seed=0)
@@ -82,7 +83,7 @@ def test_missing_folders_are_not_looked_for_on_the_hub(spec) -> None:
 
 
 def test_a_bare_unknown_name_lists_the_choices() -> None:
-    with pytest.raises(PonderError, match='"base-tiny", "smollm2"'):
+    with pytest.raises(PonderError, match='"base-tiny", "base-bilingual", "smollm2"'):
         load_model("basetiny")
 
 

@@ -86,5 +86,5 @@ def _template(name: Any, choice: ModelChoice, tokenizer: Any) -> TemplateConfig:
         return TemplateConfig(name=name)
     if choice.template is not None:
         return choice.template
-    has_chat = tokenizer.chat_template and choice.source != BUNDLED
+    has_chat = tokenizer.chat_template and choice.source not in BUNDLED
     return TemplateConfig(name="chat" if has_chat else "r1_zero")

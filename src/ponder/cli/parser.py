@@ -43,7 +43,8 @@ Where every stage of a pipeline stands, and why it would run. Changes nothing.""
 _EVAL = """\
 Sample K completions for each problem and verify them: pass@1, pass@k and cons@k.
 
-MODEL is a bundled model (base-tiny), a folder, a run folder (its last checkpoint) or a hub id.
+MODEL is a bundled model (base-tiny, base-bilingual), a folder, a run folder (its last checkpoint)
+or a hub id.
 SPEC is a reasoning-gym task, with settings if need be (chain_sum:min_terms=3,max_terms=4), a
 .jsonl or .parquet file, hub:ID, or a name: gsm8k, math, math500, aime25, amc23, svamp, cmath, aqua,
 mmlu_stem, knights_knaves, mbpp, humaneval, from the hub or a copy (math500:path=FOLDER)."""
@@ -210,7 +211,7 @@ def _add_sampling(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--template",
         choices=("r1_zero", "chat", "plain"),
-        help="default: the run's own; else chat if the model has one (base-tiny: r1_zero)",
+        help="default: the run's own; else chat if the model has one (bundled: r1_zero)",
     )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")

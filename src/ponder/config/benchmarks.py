@@ -20,8 +20,10 @@ class BenchmarksConfig(Config):
     """Name of the evaluation."""
     label: str = ""
     """The column's title in the stage table ("Dev1"); "": the stage's name."""
+    tables: list[str] = Field(default_factory=lambda: ["Stages"])
+    """The tables that it is a column of; each table of the report shows columns side by side."""
     model: str = "base-tiny"
-    """"base-tiny" (bundled), "smollm2", a folder, or a hub id; an input "model" goes before."""
+    """A bundled base, "smollm2", a folder, or a hub id; an input "model" goes before."""
     seed: int = Field(default=0, ge=0)
     """What is sampled follows from it."""
     device: Literal["auto", "cpu", "cuda"] = "auto"

