@@ -16,20 +16,31 @@ from typing import Any, TypeAlias
 import tomli_w
 from pydantic import ValidationError
 
+from ponder.config.distil import DistilConfig
 from ponder.config.fields import closest
 from ponder.config.layers import Layer, flatten, merge, unflatten
 from ponder.config.overrides import parse_overrides
 from ponder.config.pretrain import PretrainConfig
+from ponder.config.reward_model import RewardModelConfig
 from ponder.config.rl import RLConfig
 from ponder.config.sft import SFTConfig
 from ponder.config.translate import translate
 from ponder.errors import PonderError
 
-AnyConfig: TypeAlias = RLConfig | PretrainConfig | SFTConfig
-KINDS: dict[str, type[RLConfig] | type[PretrainConfig] | type[SFTConfig]] = {
+AnyConfig: TypeAlias = RLConfig | PretrainConfig | SFTConfig | RewardModelConfig | DistilConfig
+AnyClass: TypeAlias = (
+    type[RLConfig]
+    | type[PretrainConfig]
+    | type[SFTConfig]
+    | type[RewardModelConfig]
+    | type[DistilConfig]
+)
+KINDS: dict[str, AnyClass] = {
     "rl": RLConfig,
     "pretrain": PretrainConfig,
     "sft": SFTConfig,
+    "reward_model": RewardModelConfig,
+    "distil": DistilConfig,
 }
 COMMAND_LINE = "command line"
 DEFAULT = "default"
@@ -182,11 +193,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise PonderError("recipe", str(path), f"not valid TOML: {error}") from error
 
 
-def _validated(
-    cls: type[RLConfig] | type[PretrainConfig] | type[SFTConfig],
-    values: Mapping[str, Any],
-    origins: Mapping[str, str],
-) -> AnyConfig:
+def _validated(cls: AnyClass, values: Mapping[str, Any], origins: Mapping[str, str]) -> AnyConfig:
     try:
         return cls.model_validate(unflatten(values))
     except ValidationError as error:

@@ -1,0 +1,63 @@
+"""On-policy distillation: the student samples, the teacher scores, reverse KL is minimised."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing
+
+from ponder.config.distil import DistilConfig
+from ponder.runlog import RunFolder
+from ponder.train import guards
+from ponder.train.distil_session import make_batch, open_session, rl_config
+from ponder.train.measure import of_step
+from ponder.train.observer import NullObserver, RunObserver
+from ponder.train.record import Record, prepare
+from ponder.train.session import Session
+from ponder.train.summary import Summary
+from ponder.train.threads import keeping_torch_threads
+
+
+def distil_on_policy(
+    config: DistilConfig,
+    run: RunFolder,
+    resume: bool = False,
+    observer: RunObserver | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Summary:
+    """Train a student towards a teacher on the student's own samples and write the run folder.
+
+    The run folder, resuming and randomness are those of ``grpo.train``; completions are verified
+    for the metrics alone. Sources: ``algo.distillation``.
+
+    Raises:
+        PonderError: a mistake in the config or the folder; a run that is finished already.
+        GuardError: the run is broken (see ``guards``); the newest checkpoint is intact.
+    """
+    with run.lock(), keeping_torch_threads():
+        checkpoint = prepare(run, rl_config(config), resume)
+        session = open_session(config, run, checkpoint)
+        recording = closing(Record(run, session, observer or NullObserver()))
+        with session.verifiers, recording as record:
+            return run_loop(session, record, should_stop)
+
+
+def run_loop(session: Session, record: Record, should_stop: Callable[[], bool]) -> Summary:
+    """The loop itself. Ends with a checkpoint and an evaluation."""
+    config, student, generator = session.config, session.policy, session.generator
+    record.start()
+    step, stopped = session.first_step, False
+    while step < config.steps:
+        evaluation = record.evaluate(step)
+        if stopped := should_stop():
+            break
+        with record.phase(step, "rollout"):
+            collected = session.collect(step)
+        with record.phase(step, "update"):
+            batch = make_batch(collected.groups, config, step)
+            updates = [student.update(minibatch) for minibatch in batch.minibatches]
+            generator.load(student.model, version=step + 1)
+            guards.check_handover(student.model, generator.model, step)
+        record.step(step, collected, of_step(updates), evaluation)
+        step += 1
+    guards.check_progress(session.first_step, step, config.steps, stopped)
+    return record.end(step)
