@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from ponder.config.preference import PREFERENCES
 from ponder.config.rl import ProblemsConfig
 from ponder.errors import PonderError
 from ponder.problems.files import read_path
@@ -45,6 +46,11 @@ def split_problems(config: ProblemsConfig) -> list[Problem]:
     """
     rows = _problems(config, config.split, "problems.split")
     return sorted(rows.problems, key=lambda problem: fingerprint(problem.question))
+
+
+def raw_rows(config: ProblemsConfig) -> Iterable[Row]:
+    """The rows of ``config.split`` with all their fields; a problem's id is its row's place."""
+    return _rows(config, config.split, "problems.split")
 
 
 def every_row(config: ProblemsConfig) -> Rows:
@@ -110,7 +116,8 @@ def _verifier(config: ProblemsConfig) -> str:
 def _reader(config: ProblemsConfig) -> Reader:
     if config.name is not None:
         return NAMED[config.name].read
-    return Fields(config.question_field, config.answer_field, metadata=config.metadata_fields)
+    answer = None if config.verifier in PREFERENCES else config.answer_field
+    return Fields(config.question_field, answer, metadata=config.metadata_fields)
 
 
 def _rows(config: ProblemsConfig, split: str, field: str) -> Iterable[Row]:
