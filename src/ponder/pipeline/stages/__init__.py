@@ -8,6 +8,7 @@ from ponder.pipeline.stages.fine_tuning import SFT
 from ponder.pipeline.stages.pretraining import PRETRAIN
 from ponder.pipeline.stages.reinforcement import RL
 from ponder.pipeline.stages.requests import REQUESTS
+from ponder.pipeline.stages.solving import SOLUTIONS
 
 KINDS: dict[str, StageKind] = {
     "rl": RL,
@@ -15,5 +16,6 @@ KINDS: dict[str, StageKind] = {
     "eval": EVAL,
     "sft": SFT,
     "requests": REQUESTS,
+    "solutions": SOLUTIONS,
 }
 """By the name that a recipe's ``kind`` has."""
