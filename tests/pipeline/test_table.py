@@ -11,8 +11,8 @@ from rich.console import Console
 
 from ponder.errors import PonderError
 from ponder.pipeline.stages.measures import measures_of
-from ponder.pipeline.table import read_table, to_html, to_rich
-from ponder.runlog import write_json_atomic
+from ponder.pipeline.table import StageTable, read_tables, to_html, to_rich
+from ponder.runlog import read_json, write_json_atomic
 from ponder.types import Completion, Group, Judgement, Problem, Prompt, Rollout, Verdict
 
 STAGES = ("Zero", "Dev1", "Dev2", "Dev3", "R1")
@@ -34,8 +34,12 @@ def write(path: Path, label: str, accuracy: float, benchmarks: tuple[str, ...]) 
         }
         for name in benchmarks
     }
-    write_json_atomic(path, {"label": label, "benchmarks": rows})
+    write_json_atomic(path, {"label": label, "tables": ["Stages"], "benchmarks": rows})
     return path
+
+
+def read_table_of(paths: list[Path]) -> StageTable:
+    return read_tables(paths)["Stages"]
 
 
 @pytest.fixture
@@ -49,7 +53,7 @@ def paths(tmp_path: Path) -> list[Path]:
 
 def text_of(paths: list[Path]) -> list[str]:
     out = Console(file=io.StringIO(), width=200)
-    out.print(to_rich(read_table(paths)))
+    out.print(to_rich(read_table_of(paths)))
     assert isinstance(out.file, io.StringIO)
     return [" ".join(line.split()) for line in out.file.getvalue().splitlines()]
 
@@ -73,7 +77,7 @@ def test_rows_are_benchmarks_and_columns_stages(paths: list[Path]) -> None:
 
 
 def test_the_fragment_for_the_report(paths: list[Path]) -> None:
-    page = to_html(read_table(paths))
+    page = to_html(read_table_of(paths))
     assert "<b>math" not in page, "a name is no markup"
     assert "<tr><th>&lt;b&gt;math</th><td>-<span" in page
     assert "<td class=best>50.0<span" in page
@@ -90,7 +94,16 @@ def test_equal_labels_are_numbered(tmp_path: Path) -> None:
 def test_what_is_no_table_is_told(tmp_path: Path, text: str) -> None:
     (tmp_path / "table.json").write_text(text)
     with pytest.raises(PonderError, match=r"table\.json"):
-        read_table([tmp_path / "table.json"])
+        read_tables([tmp_path / "table.json"])
+
+
+def test_a_column_stands_in_the_tables_it_names(tmp_path: Path) -> None:
+    paths = [write(tmp_path / f"{name}.json", name, 0.5, ("a",)) for name in STAGES]
+    table = read_json(paths[2]) | {"tables": ["Language", "Stages"]}
+    write_json_atomic(paths[2], table)
+    tables = read_tables(paths)
+    assert list(tables) == ["Stages", "Language"]
+    assert [column.label for column in tables["Language"].columns] == ["Dev2"]
 
 
 MakeRollout = Callable[..., Rollout]

@@ -26,7 +26,8 @@ Run the stages of R1 as one graph, each resumable, each done once.
 
     ponder pipeline run RECIPE            what is done is skipped, what changed is done again
     ponder pipeline run RUN               go on with an interrupted pipeline
-    ponder pipeline status RUN            where every stage stands, and why it would run"""
+    ponder pipeline status RUN            where every stage stands, and why it would run
+    ponder pipeline report RUN            write RUN/report.html: tables, charts, the graph"""
 
 _PIPELINE_RUN = """\
 Run every stage of a pipeline that is not done.
@@ -174,6 +175,13 @@ def _add_pipeline(parser: argparse.ArgumentParser) -> None:
     )
     status.add_argument("recipe", metavar="RUN", help="a pipeline's folder")
     status.add_argument("--any-code", action="store_true", help="as for run")
+    report = actions.add_parser(
+        "report",
+        help="write its report",
+        description="Write RUN/report.html from the folder as it is now, as `run` does at its end.",
+        formatter_class=_Formatter,
+    )
+    report.add_argument("recipe", metavar="RUN", help="a pipeline's folder")
 
 
 def _add_eval(parser: argparse.ArgumentParser) -> None:

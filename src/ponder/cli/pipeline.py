@@ -19,19 +19,23 @@ from ponder.errors import GuardError, PonderError
 from ponder.pipeline.context import Waiting
 from ponder.pipeline.estimate import Forecast, forecast
 from ponder.pipeline.graph import Graph, Stage, build_graph
+from ponder.pipeline.report import write_pipeline_report
 from ponder.pipeline.run import Options, run_pipeline
 from ponder.pipeline.stages import KINDS
 from ponder.pipeline.status import Standing, pipeline_status
 from ponder.pipeline.store import PipelineFolder
-from ponder.pipeline.table import read_table, table_paths, to_rich
+from ponder.pipeline.table import read_tables, table_paths, to_rich
 
 
 def run(arguments: Namespace) -> int:
     """Run a pipeline, or say where it stands or what it would take."""
     out = console()
-    if arguments.action == "status":
+    if arguments.action in ("status", "report"):
         folder = PipelineFolder.open(Path(arguments.recipe))
         graph = build_graph(load_pipeline(folder.toml_path), KINDS)
+        if arguments.action == "report":
+            out.out(str(write_pipeline_report(folder, graph)), highlight=False)
+            return 0
         out.print(status_table(list(pipeline_status(graph, folder, arguments.any_code).values())))
         return 0
     recipe, path = _opened(arguments)
@@ -82,14 +86,14 @@ def _run(folder: PipelineFolder, graph: Graph, options: Options, out: Console) -
         _say(out, [("stopped", f"in stage {outcome.stopped}; its work is on the disk")])
         _say(out, [("go on", go_on)])
         return INTERRUPTED
-    if paths := table_paths(graph, folder):
-        out.print(to_rich(read_table(paths)))
+    for title, table in read_tables(table_paths(graph, folder)).items():
+        out.print(Text(title, style="bold underline"))
+        out.print(to_rich(table))
         out.print()
     freed = [("pruned", size_text(outcome.freed))] if options.prune else []
-    _say(
-        out,
-        [*freed, ("run", str(folder.path)), ("status", f"ponder pipeline status {folder.path}")],
-    )
+    status = f"ponder pipeline status {folder.path}"
+    report = write_pipeline_report(folder, graph)
+    _say(out, [*freed, ("run", str(folder.path)), ("status", status), ("report", str(report))])
     return 0
 
 

@@ -7,7 +7,7 @@ completions that a person could read, and language consistency.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -40,10 +40,12 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One stage: its cells by (measure, benchmark)."""
+    """One stage: its cells by (measure, benchmark), and the tables that it stands in."""
 
     label: str
     cells: Mapping[tuple[str, str], Cell]
+    tables: tuple[str, ...] = ()
+    stage: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,21 +91,33 @@ def read_column(path: Path) -> Column:
             for name, row in table["benchmarks"].items()
             for measure, found in row["measures"].items()
         }
-        return Column(str(table["label"]), cells)
+        tables = tuple(map(str, table.get("tables", ())))
+        return Column(str(table["label"]), cells, tables, str(table.get("stage", "")))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         fix = f"no table of an eval stage ({error!r} is missing or wrong); run that stage again"
         raise PonderError("table", str(path), fix) from error
 
 
-def read_table(paths: Sequence[Path]) -> StageTable:
-    """The columns of several eval stages side by side; equal labels are numbered."""
+def read_tables(paths: Sequence[Path]) -> dict[str, StageTable]:
+    """The columns of eval stages side by side, a table for each title that any of them names.
+
+    Tables come in the order of their first columns; equal labels in a table are numbered.
+    """
     columns = [read_column(path) for path in paths]
+    titles = dict.fromkeys(title for column in columns for title in column.tables)
+    return {
+        title: _numbered([column for column in columns if title in column.tables])
+        for title in titles
+    }
+
+
+def _numbered(columns: Sequence[Column]) -> StageTable:
     seen: dict[str, int] = {}
     named = []
     for column in columns:
         number = seen[column.label] = seen.get(column.label, 0) + 1
         label = column.label if number == 1 else f"{column.label} ({number})"
-        named.append(Column(label, column.cells))
+        named.append(replace(column, label=label))
     return StageTable(named)
 
 

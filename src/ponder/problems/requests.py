@@ -36,7 +36,7 @@ _NUMBER = re.compile(r"\d+")
 _ENDS = (".", "。", "!", "！")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RequestSource:
     """An endless source: problem ``index`` follows from (name, seed, index).
 

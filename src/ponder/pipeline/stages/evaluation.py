@@ -51,6 +51,7 @@ def run(context: StageContext) -> None:
     table = {
         "label": config.label or context.name,
         "stage": context.name,
+        "tables": config.tables,
         "k": config.k,
         "seed": config.seed,
         "temperature": config.temperature,
