@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,13 +13,15 @@ import torch
 from ponder.algo.preference import pairwise_loss, pointwise_loss
 from ponder.config.reward_model import RewardModelConfig
 from ponder.curate.preferences import Labelled, Pair, write_preferences
-from ponder.errors import PonderError
+from ponder.errors import GuardError, PonderError
 from ponder.models.reward import RewardFacts, RewardModel, open_reward_model
 from ponder.models.tiny import make_tiny_model
-from ponder.runlog import CheckpointStore, RunFolder, read_metrics
+from ponder.runlog import CheckpointStore, RunFolder, read_json, read_metrics
+from ponder.train.observer import NullObserver, Phase
 from ponder.train.optimizer import make_optimizer
 from ponder.train.reward_data import Example, batch_of, is_heldout, load_examples, passes
-from ponder.train.reward_model import evaluate, score, train_reward_model, update
+from ponder.train.reward_model import train_reward_model, update
+from ponder.train.reward_scores import evaluate, score
 
 WORDS = ["red", "blue", "sun", "moon", "tree", "river", "stone", "bird", "wind", "rain"]
 POLITE = ("please", "thanks")
@@ -76,7 +79,8 @@ def test_a_planted_preference_is_learnt_and_an_untrained_model_has_none(
     data = tmp_path / "pairs.jsonl"
     write_preferences(data, polite_pairs(1200, seed=1))
     run = new_run(tmp_path / "run")
-    final = train_reward_model(config_for(model_folder, data), run)
+    summary = train_reward_model(config_for(model_folder, data), run)
+    final = summary.model_path
     rows = read_metrics(run.metrics_path)
     assert 0.3 < rows[0]["eval/accuracy"] < 0.7
     assert rows[-1]["eval/accuracy"] > 0.9
@@ -87,6 +91,9 @@ def test_a_planted_preference_is_learnt_and_an_untrained_model_has_none(
     assert measured.accuracy == rows[-1]["eval/accuracy"]
     assert (model.facts.mean, model.facts.std) == pytest.approx((measured.mean, measured.std))
     assert len(heldout) > 100
+    assert summary.accuracy is not None
+    assert summary.accuracy[:2] == (rows[0]["eval/accuracy"], rows[-1]["eval/accuracy"])
+    assert read_json(run.summary_path)["data"]["heldout_examples"] == len(heldout)
 
 
 def test_a_pointwise_model_reads_the_thought(tmp_path: Path, model_folder: Path) -> None:
@@ -112,35 +119,108 @@ class Killed(Exception):  # noqa: N818
     pass
 
 
-def test_killed_and_resumed_is_uninterrupted(tmp_path: Path, model_folder: Path) -> None:
-    data = tmp_path / "pairs.jsonl"
-    write_preferences(data, polite_pairs(200, seed=3))
-    config = config_for(
-        model_folder, data, batch_size=16, epochs=2, checkpoint={"every": 3, "keep": 2}
-    )
-    whole, torn = new_run(tmp_path / "a"), new_run(tmp_path / "b")
-    first = train_reward_model(config, whole)
+class Killer(NullObserver):
+    """Ends the process, as far as the run can see, when a phase begins."""
 
-    def kill(step: int, row: dict[str, float]) -> None:
-        if step == 10:
+    def __init__(self, step: int, phase: str) -> None:
+        self.moment = (step, phase)
+
+    def on_phase(self, step: int, phase: Phase) -> None:
+        if (step, phase) == self.moment:
             raise Killed
 
-    with pytest.raises(Killed):
-        train_reward_model(config, torn, kill)
-    assert CheckpointStore(torn.checkpoints_dir).latest() is not None
-    second = train_reward_model(config, torn)
-    assert read_metrics(whole.metrics_path) == read_metrics(torn.metrics_path)
-    assert first.name == second.name
+
+def comparable(run: RunFolder) -> list[dict[str, float]]:
+    """The rows of a run without what a clock said."""
+    return [
+        {key: value for key, value in row.items() if not key.startswith(("time/", "speed/"))}
+        for row in read_metrics(run.metrics_path)
+    ]
+
+
+@pytest.fixture(scope="module")
+def short(tmp_path_factory: pytest.TempPathFactory, model_folder: Path) -> RewardModelConfig:
+    data = tmp_path_factory.mktemp("short") / "pairs.jsonl"
+    write_preferences(data, polite_pairs(200, seed=3))
+    return config_for(
+        model_folder, data, batch_size=16, epochs=2, checkpoint={"every": 3, "keep": 2}
+    )
+
+
+@pytest.fixture(scope="module")
+def whole(short: RewardModelConfig, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    run = new_run(tmp_path_factory.mktemp("whole") / "run")
+    train_reward_model(short, run)
+    return run
+
+
+LAST = 22
+"""Updates of a short run: of 200 pairs those that are not held out, in batches of 16, twice."""
+
+
+def same(run: RunFolder, whole: RunFolder) -> None:
+    assert comparable(run) == comparable(whole)
+    first, second = (CheckpointStore(r.checkpoints_dir).latest() for r in (run, whole))
+    assert first is not None
+    assert second is not None
+    assert first.name == second.name == f"step_{LAST:06d}"
     for name in ("model.safetensors", "reward_head.safetensors", "reward_head.json"):
         assert (first / name).read_bytes() == (second / name).read_bytes(), name
 
 
-def test_a_finished_run_is_returned_as_it_is(tmp_path: Path, model_folder: Path) -> None:
-    data = tmp_path / "pairs.jsonl"
-    write_preferences(data, polite_pairs(60, seed=3))
-    run = new_run(tmp_path / "a")
-    config = config_for(model_folder, data)
-    assert train_reward_model(config, run) == train_reward_model(config, run)
+@pytest.mark.parametrize(
+    "moment",
+    [(0, "evaluate"), (1, "update"), (3, "checkpoint"), (11, "update"), (LAST, "evaluate"),
+     (LAST, "checkpoint")],
+)  # fmt: skip
+def test_killed_and_resumed_is_uninterrupted(
+    moment: tuple[int, str], tmp_path: Path, short: RewardModelConfig, whole: RunFolder
+) -> None:
+    run = new_run(tmp_path / "b")
+    with pytest.raises(Killed):
+        train_reward_model(short, run, observer=Killer(*moment))
+    assert train_reward_model(short, run, resume=True).finished
+    same(run, whole)
+
+
+def test_killed_before_its_summary(
+    tmp_path: Path, short: RewardModelConfig, whole: RunFolder
+) -> None:
+    run = RunFolder(tmp_path / "c")
+    shutil.copytree(whole.path, run.path)
+    run.summary_path.unlink()
+    assert train_reward_model(short, run, resume=True).finished
+    same(run, whole)
+
+
+def test_asked_to_stop_finishes_the_step_and_resumes(
+    tmp_path: Path, short: RewardModelConfig, whole: RunFolder
+) -> None:
+    run, asked = new_run(tmp_path / "d"), iter(range(99))
+    summary = train_reward_model(short, run, should_stop=lambda: next(asked) == 5)
+    assert (summary.steps, summary.finished, summary.accuracy) == (5, False, None)
+    assert not run.summary_path.exists()
+    assert train_reward_model(short, run, resume=True).finished
+    same(run, whole)
+
+
+def test_a_run_in_the_folder_says_so(short: RewardModelConfig, whole: RunFolder) -> None:
+    with pytest.raises(PonderError, match="holds a run"):
+        train_reward_model(short, whole)
+    with pytest.raises(PonderError, match="finished"):
+        train_reward_model(short, whole, resume=True)
+
+
+def test_broken_numbers_never_reach_the_weights(model_folder: Path, tmp_path: Path) -> None:
+    config = config_for(model_folder, tmp_path)
+    model = _fresh()
+    with torch.no_grad():
+        model.head.bias.fill_(math.nan)
+    before = model.base.state_dict()["embed_tokens.weight"].clone()
+    batch = [Example([1, 2], ([3], [4, 5]))]
+    with pytest.raises(GuardError, match="untouched"):
+        update(model, make_optimizer(model, config.optimizer), batch, 1e-3, config)
+    assert torch.equal(model.base.state_dict()["embed_tokens.weight"], before)
 
 
 def test_an_update_does_not_depend_on_how_it_is_cut(model_folder: Path, tmp_path: Path) -> None:

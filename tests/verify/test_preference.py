@@ -112,8 +112,8 @@ def test_answers_with_a_number_are_preferred_after_training_and_not_before(tmp_p
             "optimizer": {"learning_rate": 3e-3},
         }
     )
-    final = train_reward_model(config, RunFolder.create(tmp_path / "run", ""))
-    model, tokenizer = open_reward_model(final, "cpu")
+    summary = train_reward_model(config, RunFolder.create(tmp_path / "run", ""))
+    model, tokenizer = open_reward_model(summary.model_path, "cpu")
     trained = Preference(model, tokenizer, lambda problem: problem.question)
     fresh = RewardModel(base.base_model, FACTS)
     untrained = Preference(fresh, tokenizer, lambda problem: problem.question)

@@ -7,8 +7,9 @@ from rich.table import Table
 from rich.text import Text
 
 from ponder.cli.console import clock_time
-from ponder.cli.figures import result_rows, style_rows
+from ponder.cli.figures import percent, result_rows, style_rows
 from ponder.report.html import write_report
+from ponder.train.reward_summary import RewardSummary
 from ponder.train.sft_summary import SFTSummary
 from ponder.train.summary import Summary
 
@@ -19,8 +20,7 @@ def print_ending(summary: Summary, out: Console) -> None:
     if summary.before is not None and summary.after is not None:
         out.print(before_after(summary))
         out.print()
-    losses = _losses(summary) if isinstance(summary, SFTSummary) else []
-    for name, value in (*losses, *_paths(summary)):
+    for name, value in (*_own_lines(summary), *_paths(summary)):
         out.print(Text.assemble((f"{name:<8}", "bold"), value), soft_wrap=True)
 
 
@@ -37,6 +37,28 @@ def before_after(summary: Summary) -> Table:
     for name, value in (result_rows(before) | style_rows(summary.before.by_style())).items():
         table.add_row(Text(name), Text(value), Text(after.get(name, "-")))
     return table
+
+
+def _own_lines(summary: Summary) -> list[tuple[str, str]]:
+    if isinstance(summary, SFTSummary):
+        return _losses(summary)
+    return _preference(summary) if isinstance(summary, RewardSummary) else []
+
+
+def _preference(summary: RewardSummary) -> list[tuple[str, str]]:
+    data = summary.data
+    found = [("learnt", f"{data['examples']:,} examples ({summary.objective})")]
+    if data["too_long"]:
+        found.append(("long", f"{data['too_long']:,} left out"))
+    if summary.accuracy is not None:
+        before, after, stderr = summary.accuracy
+        of = f"of {data['heldout_examples']:,} held-out examples"
+        found.append(("right", f"{percent(before, None)} -> {percent(after, stderr)} {of}"))
+    if summary.longer is not None:
+        scored, chosen = summary.longer
+        told = f"{percent(scored, None)} of pairs (the longer was chosen in "
+        found.append(("longer", f"preferred in {told}{percent(chosen, None)})"))
+    return found
 
 
 def _losses(summary: SFTSummary) -> list[tuple[str, str]]:
@@ -61,10 +83,11 @@ def _paths(summary: Summary) -> list[tuple[str, str]]:
             ("run", str(run)),
             ("resume", f"ponder train --resume {run}"),
         ]
-    return [
+    found = [
         ("done", spent),
         ("run", str(run)),
         ("report", str(write_report(run))),
         ("model", str(summary.model_path)),
-        ("talk", f"ponder chat {run}"),
     ]
+    writes = not isinstance(summary, RewardSummary)
+    return [*found, ("talk", f"ponder chat {run}")] if writes else found

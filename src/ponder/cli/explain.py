@@ -13,6 +13,7 @@ from rich.text import Text
 from ponder.config.fields import leaf_fields
 from ponder.config.pretrain import PretrainConfig
 from ponder.config.recipes import COMMAND_LINE, DEFAULT, AnyConfig, Recipe
+from ponder.config.reward_model import RewardModelConfig
 from ponder.config.rl import RLConfig
 from ponder.config.sft import SFTConfig
 
@@ -91,6 +92,8 @@ def _sums(config: AnyConfig) -> Iterator[tuple[str, str]]:
         return rl_arithmetic(config)
     if isinstance(config, SFTConfig):
         return _sft_arithmetic(config)
+    if isinstance(config, RewardModelConfig):
+        return _reward_arithmetic(config)
     return _pretrain_arithmetic(config)
 
 
@@ -160,3 +163,16 @@ def _sft_arithmetic(config: SFTConfig) -> Iterator[tuple[str, str]]:
         sum_ = f"{batch.samples:,} samples x {data.max_tokens:,} = "
         yield "tokens per update, at most", f"{sum_}{batch.samples * data.max_tokens:,}"
     yield "pass@1 on problems", _evaluation(config)
+
+
+def _reward_arithmetic(config: RewardModelConfig) -> Iterator[tuple[str, str]]:
+    """What an update looks at; the number of updates follows from the data."""
+    data, size = config.data, f"{config.batch_size:,}"
+    what = "pairs" if config.objective == "pairwise" else "labelled completions"
+    part = "the final answer" if config.scored_part == "answer" else "the whole completion"
+    yield what, str(data.path or "not named yet: data.path=FILE.jsonl")
+    yield "what is scored", f"{part}, at its last token"
+    yield "an update", f"{size} {what}; the loss is their mean"
+    yield "updates", f"{config.epochs} epochs of all that is not held out / {size}"
+    share = f"{data.heldout_share:.0%} of the prompts of data.path"
+    yield "held out", str(data.heldout_path or share)

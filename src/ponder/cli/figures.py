@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ponder.cli.console import clock_time
+from ponder.cli.reward_figures import is_reward_model, reward_parts, reward_rows
 from ponder.cli.sft_figures import is_sft, sft_parts, sft_rows
 from ponder.cli.sparkline import sparkline
 from ponder.cli.watch import Watch
@@ -19,6 +20,8 @@ def figure_rows(watch: Watch, curve_width: int) -> Iterator[tuple[str, str, str]
     yield from _held_out(watch)
     if is_sft(watch.row):
         yield from sft_rows(watch, curve_width)
+    elif is_reward_model(watch.row):
+        yield from reward_rows(watch, curve_width)
     elif watch.row:
         yield from _curves(watch, curve_width)
         yield from _remarks(watch.row)
@@ -83,13 +86,18 @@ def _remarks(row: Row) -> Iterator[tuple[str, str, str]]:
 def step_line(watch: Watch) -> str:
     """A step in one plain line, for a log."""
     row, steps = watch.row, watch.info.steps if watch.info else "?"
-    about = sft_parts(row) if is_sft(row) else _step_parts(row)
-    parts = [f"{watch.num_done}/{steps} steps", *about]
+    parts = [f"{watch.num_done}/{steps} steps", *_parts(row)]
     if "time/step_seconds" in row:
         parts.append(f"{row['time/step_seconds']:.1f} s")
     if watch.eta is not None:
         parts.append(f"ETA {clock_time(watch.eta)}")
     return "  ".join(parts)
+
+
+def _parts(row: Row) -> list[str]:
+    if is_sft(row):
+        return sft_parts(row)
+    return reward_parts(row) if is_reward_model(row) else _step_parts(row)
 
 
 def _step_parts(row: Row) -> list[str]:

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from ponder.config.overrides import read_toml_value
 from ponder.config.recipes import read_config
+from ponder.config.reward_model import RewardModelConfig
 from ponder.config.rl import NamedProblems, ProblemsConfig, RLConfig, TemplateConfig
 from ponder.config.sft import SFTConfig
 from ponder.config.translate import translate
@@ -79,7 +80,8 @@ def choose_model(spec: str) -> ModelChoice:
     A checkpoint of a run is verified, and knows its run's config, also when named itself.
 
     Raises:
-        PonderError: the run has no checkpoint yet, or its newest one is damaged.
+        PonderError: the run has no checkpoint yet, or its newest one is damaged; it trained a
+            reward model, which writes nothing.
     """
     path = Path(spec)
     is_checkpoint = path.parent.name == "checkpoints"
@@ -93,6 +95,9 @@ def choose_model(spec: str) -> ModelChoice:
         raise PonderError("MODEL", spec, "this run has no checkpoint yet; let it write one")
     store.verify(checkpoint)
     config = read_config(folder.config_path)
+    if isinstance(config, RewardModelConfig):
+        fix = "this run trained a reward model, which scores texts and writes none; name another"
+        raise PonderError("MODEL", spec, fix)
     if isinstance(config, RLConfig):
         return ModelChoice(str(checkpoint), config, config.template)
     template = config.template if isinstance(config, SFTConfig) else None

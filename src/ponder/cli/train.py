@@ -18,7 +18,9 @@ from ponder.cli.pretrain import watch_pretraining
 from ponder.cli.quiet import quiet_transformers
 from ponder.cli.stop import StopOnSignal
 from ponder.cli.watch import Watch
+from ponder.config.pretrain import PretrainConfig
 from ponder.config.recipes import AnyConfig, load_recipe, read_config, to_toml
+from ponder.config.reward_model import RewardModelConfig
 from ponder.config.rl import RLConfig
 from ponder.config.sft import SFTConfig
 from ponder.errors import PonderError
@@ -60,7 +62,7 @@ def _resume(arguments: Namespace, out: Console) -> int:
 
 
 def _train(config: AnyConfig, folder: RunFolder, resume: bool, out: Console) -> int:
-    if not isinstance(config, RLConfig | SFTConfig):
+    if isinstance(config, PretrainConfig):
         quiet_transformers()
         with folder.lock():
             watch_pretraining(config, folder, out)
@@ -74,9 +76,17 @@ def _train(config: AnyConfig, folder: RunFolder, resume: bool, out: Console) -> 
 
 
 def _run(
-    config: RLConfig | SFTConfig, folder: RunFolder, resume: bool, watch: Watch, stop: StopOnSignal
+    config: RLConfig | SFTConfig | RewardModelConfig,
+    folder: RunFolder,
+    resume: bool,
+    watch: Watch,
+    stop: StopOnSignal,
 ) -> Summary:
     """Imports what it needs here: that takes seconds, in which the view should be there."""
+    if isinstance(config, RewardModelConfig):
+        from ponder.train.reward_model import train_reward_model
+
+        return train_reward_model(config, folder, resume, watch, stop)
     if isinstance(config, SFTConfig):
         from ponder.train.sft import fine_tune
 

@@ -19,6 +19,7 @@ CURVES = (
     "text/reflective_words_per_completion",
     "loss/total",
     "eval/loss",
+    "preference/accuracy",
 )
 """The metrics whose history is drawn."""
 

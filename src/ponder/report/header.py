@@ -93,6 +93,8 @@ def _facts(run: RunData) -> Iterable[tuple[str, str]]:
     yield "model", str(config.get("model", "unknown"))
     if config.get("kind") == "sft":
         yield from _sft_facts(config)
+    elif config.get("kind") == "reward_model":
+        yield from _reward_facts(config)
     else:
         yield "problems", problems_in_words(config.get("problems", {}))
     if algorithm:
@@ -117,6 +119,13 @@ def _sft_facts(config: Figures) -> Iterable[tuple[str, str]]:
     tokens, samples = batch.get("tokens"), batch.get("samples")
     yield "samples", str(data.get("path", "unknown"))
     yield "each step", f"{tokens:,} tokens at most" if tokens else f"{samples:,} samples"
+    yield "epochs", str(config.get("epochs", "unknown"))
+
+
+def _reward_facts(config: Figures) -> Iterable[tuple[str, str]]:
+    yield "preferences", str(config.get("data", {}).get("path", "unknown"))
+    yield "objective", str(config.get("objective", "unknown"))
+    yield "each step", f"{config.get('batch_size', 0):,} examples"
     yield "epochs", str(config.get("epochs", "unknown"))
 
 

@@ -8,99 +8,111 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from contextlib import closing
 from pathlib import Path
 
 import torch
-from torch import Tensor
-from transformers import PreTrainedTokenizerBase
 
-from ponder.algo.preference import pairwise_loss, pointwise_loss
 from ponder.config.reward_model import RewardModelConfig
 from ponder.errors import GuardError
 from ponder.models.reward import RewardFacts, RewardModel, new_reward_model, open_reward_model
-from ponder.runlog import CheckpointStore, MetricsWriter, RunFolder, truncate_after
+from ponder.runlog import RunFolder
 from ponder.runlog.checkpoint import checkpoint_step
+from ponder.train import guards
+from ponder.train.observer import NullObserver, RunObserver
 from ponder.train.optimizer import Optimizer, make_optimizer
 from ponder.train.reward_data import Example, batch_of, load_examples, passes
+from ponder.train.reward_record import STATE, RewardRecord, RewardSession
+from ponder.train.reward_scores import judge, score
+from ponder.train.reward_summary import RewardSummary
 from ponder.train.schedule import learning_rate
-
-STATE = "trainer_state.pt"
-Report = Callable[[int, dict[str, float]], None]
+from ponder.train.sft_record import prepare
+from ponder.train.threads import keeping_torch_threads, usable_cores
 
 
 def train_reward_model(
-    config: RewardModelConfig, run: RunFolder, report: Report = lambda step, row: None
-) -> Path:
-    """Train, and return the last checkpoint, a folder for ``open_reward_model``.
+    config: RewardModelConfig,
+    run: RunFolder,
+    resume: bool = False,
+    observer: RunObserver | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> RewardSummary:
+    """Train and write the run folder; the last checkpoint is a folder for ``open_reward_model``.
 
-    A run that was stopped goes on from its newest checkpoint and ends with the same weights, bit
-    for bit on a CPU. The last checkpoint knows the mean and spread of held-out scores, and its row
-    in metrics.jsonl the held-out accuracy. The caller holds the run's lock.
+    One step is one update. A run that was stopped or killed ends, resumed, with the weights of the
+    uninterrupted one, bit for bit on a CPU with the same number of threads. The last checkpoint
+    knows the mean and spread of held-out scores, the last row of metrics.jsonl the accuracy.
+
+    Args:
+        config: every knob.
+        run: a folder with config.toml and nothing else, or with ``resume`` an interrupted run.
+        resume: go on from the newest checkpoint (from the start if there is none yet).
+        observer: is told what happens.
+        should_stop: asked between steps; True ends the run with a checkpoint.
 
     Raises:
-        PonderError: see ``load_examples`` and ``new_reward_model``.
-        GuardError: the loss is not finite.
+        PonderError: a mistake in the config, the data or the folder; a run that is finished.
+        GuardError: the loss is not finite; the newest checkpoint is intact.
     """
-    store = CheckpointStore(run.checkpoints_dir, config.checkpoint.keep)
-    model, tokenizer, optimizer, first = open_trainer(config, store)
-    examples = load_examples(config, tokenizer, model.facts)
-    per_epoch = -(-len(examples.train) // config.batch_size)
-    steps = config.epochs * per_epoch
-    truncate_after(run.metrics_path, first)
-    with MetricsWriter(run.metrics_path) as metrics:
-
-        def write(step: int, row: dict[str, float]) -> None:
-            metrics.write(step, row)
-            report(step, row)
-
-        if first == 0:
-            measured = evaluate(model, examples.heldout, config)
-            write(0, measured.row() | {"data/num_too_long": examples.num_too_long})
-        for step in range(first, steps):
-            places = batch_of(step, len(examples.train), config.batch_size, config.seed)
-            rate = learning_rate(config.optimizer, step, steps)
-            row = update(model, optimizer, [examples.train[i] for i in places], rate, config)
-            if not math.isfinite(row["loss/total"]):
-                fix = "lower optimizer.learning_rate"
-                raise GuardError(f"the reward model's loss is not finite at step {step}: {fix}")
-            if step + 1 == steps:
-                measured = evaluate(model, examples.heldout, config)
-                model.facts = replace(model.facts, mean=measured.mean, std=measured.std)
-                row |= measured.row()
-            write(step, row)
-            if (step + 1) % config.checkpoint.every == 0 or step + 1 == steps:
-                store.save(step + 1, lambda path: save(path, model, tokenizer, optimizer))
-    final = store.latest()
-    assert final is not None
-    return final
+    with run.lock(), keeping_torch_threads():
+        session = open_session(config, prepare(run, config, resume))
+        record = RewardRecord(run, session, observer or NullObserver())
+        with closing(record):
+            return _run_loop(session, record, should_stop)
 
 
-def open_trainer(
-    config: RewardModelConfig, store: CheckpointStore
-) -> tuple[RewardModel, PreTrainedTokenizerBase, Optimizer, int]:
-    """Model, tokenizer and optimizer at the newest checkpoint or the start, and the next step."""
-    latest = store.latest()
-    if latest is None:
+def _run_loop(
+    session: RewardSession, record: RewardRecord, should_stop: Callable[[], bool]
+) -> RewardSummary:
+    config, train = session.config, session.examples.train
+    record.start()
+    step, stopped = session.first_step, False
+    while step < session.steps:
+        evaluation = record.evaluate(step).row() if step == 0 else {}
+        if stopped := should_stop():
+            break
+        places = batch_of(step, len(train), config.batch_size, config.seed)
+        rate = learning_rate(config.optimizer, step, session.steps)
+        with record.phase(step, "update"):
+            batch = [train[i] for i in places]
+            row = update(session.model, session.optimizer, batch, rate, config)
+        record.step(step, row, evaluation)
+        step += 1
+    guards.check_progress(session.first_step, step, session.steps, stopped)
+    return record.end(step)
+
+
+def open_session(config: RewardModelConfig, checkpoint: Path | None) -> RewardSession:
+    """Model, tokenizer, optimizer and data, at a checkpoint or the start.
+
+    Sets torch's number of threads; a resumed run takes the one it began with, unless the config
+    names one. Raises PonderError: see ``load_examples`` and ``new_reward_model``.
+    """
+    state = None
+    if checkpoint is not None:
+        state = torch.load(checkpoint / STATE, map_location="cpu", weights_only=True)
+    torch.set_num_threads(config.threads or (state["threads"] if state else usable_cores()))
+    if checkpoint is None:
         facts = RewardFacts(config.objective, config.scored_part)
         model, tokenizer = new_reward_model(
             config.model, facts, config.seed, config.device, config.dtype
         )
-        return model, tokenizer, make_optimizer(model, config.optimizer), 0
-    store.verify(latest)
-    model, tokenizer = open_reward_model(latest, config.device, config.dtype)
+    else:
+        model, tokenizer = open_reward_model(checkpoint, config.device, config.dtype)
     optimizer = make_optimizer(model, config.optimizer)
-    state = torch.load(latest / STATE, map_location="cpu", weights_only=True)
-    optimizer.load_state_dict(state)
-    return model, tokenizer, optimizer, checkpoint_step(latest)
-
-
-def save(
-    path: Path, model: RewardModel, tokenizer: PreTrainedTokenizerBase, optimizer: Optimizer
-) -> None:
-    """Fill a checkpoint's folder."""
-    model.save(path, tokenizer)
-    torch.save(optimizer.state_dict(), path / STATE)
+    if state is not None:
+        optimizer.load_state_dict(state["optimizer"])
+    examples = load_examples(config, tokenizer, model.facts)
+    return RewardSession(
+        config=config,
+        model=model,
+        tokenizer=tokenizer,
+        optimizer=optimizer,
+        examples=examples,
+        steps=config.epochs * -(-len(examples.train) // config.batch_size),
+        first_step=checkpoint_step(checkpoint) if checkpoint else 0,
+        seconds_before=state["seconds"] if state else 0.0,
+    )
 
 
 def update(
@@ -110,9 +122,12 @@ def update(
     rate: float,
     config: RewardModelConfig,
 ) -> dict[str, float]:
-    """One optimizer update on the mean loss of ``batch``, however it is cut into passes."""
+    """One optimizer update on the mean loss of ``batch``, however it is cut into passes.
+
+    Raises GuardError where the loss or a gradient is not finite; the weights are untouched.
+    """
     optimizer.zero_grad()
-    total, num_right = 0.0, 0.0
+    total, num_right, num_tokens = 0.0, 0.0, 0
     for part in passes(batch, config.microbatch_tokens):
         scores = score(model, part, config.recompute)
         losses, right = judge(scores, part, model.facts)
@@ -120,110 +135,17 @@ def update(
         loss.backward()  # type: ignore[no-untyped-call]
         total += float(loss.detach())
         num_right += float(right.sum())
+        num_tokens += sum(example.num_tokens for example in part)
     norm = optimizer.clip_gradients()
+    if not math.isfinite(total) or not math.isfinite(norm):
+        fix = "the weights are untouched; lower optimizer.learning_rate"
+        raise GuardError(f"the reward model's loss is {total}, its gradient norm {norm}: {fix}")
     optimizer.step(rate)
     return {
         "loss/total": total,
         "preference/accuracy": num_right / len(batch),
+        "preference/examples": len(batch),
+        "preference/tokens": num_tokens,
         "policy/grad_norm": norm,
         "policy/learning_rate": rate,
     }
-
-
-def score(model: RewardModel, examples: Sequence[Example], recompute: bool = False) -> Tensor:
-    """[B, 2] of pairs (chosen, rejected), or [B, 1]: the scores, in one forward pass."""
-    per_example = len(examples[0].completions)
-    flat = model.scores(
-        prompts=[example.prompt_ids for example in examples],
-        completions=[ids for example in examples for ids in example.completions],
-        prompt_index=[i for i in range(len(examples)) for _ in range(per_example)],
-        recompute=recompute,
-    )
-    return flat.view(len(examples), per_example)
-
-
-def judge(scores: Tensor, examples: Sequence[Example], facts: RewardFacts) -> tuple[Tensor, Tensor]:
-    """(losses [B], 1 where the model is right, 1/2 for a tie, else 0 [B]) from ``score``'s."""
-    if facts.objective == "pairwise":
-        chosen, rejected = scores[:, 0], scores[:, 1]
-        losses, margin = pairwise_loss(chosen, rejected), (chosen - rejected).detach()
-    else:
-        labels = torch.tensor([float(e.label) for e in examples], device=scores.device)
-        losses = pointwise_loss(scores[:, 0], labels)
-        margin = scores[:, 0].detach() * (2 * labels - 1)
-    return losses, (margin > 0).float() + 0.5 * (margin == 0).float()
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """How a reward model does on held-out examples.
-
-    ``mean`` and ``std`` are of all scores; ``prefers_longer`` is the share of pairs of different
-    lengths whose longer completion gets the higher score, and ``chosen_longer`` the share whose
-    longer completion was chosen (nan without such pairs): the first far above the second is a model
-    that learnt length.
-    """
-
-    accuracy: float
-    num_examples: int
-    loss: float
-    mean: float
-    std: float
-    prefers_longer: float
-    chosen_longer: float
-
-    def row(self) -> dict[str, float]:
-        """For metrics.jsonl."""
-        p, n = self.accuracy, self.num_examples
-        row = {
-            "eval/accuracy": p,
-            "eval/stderr": math.sqrt(p * (1 - p) / n),
-            "eval/loss": self.loss,
-            "eval/score_mean": self.mean,
-            "eval/score_std": self.std,
-        }
-        if not math.isnan(self.chosen_longer):
-            row["eval/prefers_longer"] = self.prefers_longer
-            row["eval/chosen_longer"] = self.chosen_longer
-        return row
-
-
-@torch.no_grad()
-def evaluate(
-    model: RewardModel, examples: Sequence[Example], config: RewardModelConfig
-) -> Measured:
-    """Accuracy, loss, and the scale of the scores."""
-    all_scores, losses, right, longer = [], 0.0, 0.0, []
-    for part in passes(examples, config.microbatch_tokens):
-        scores = score(model, part)
-        of_part, right_of_part = judge(scores, part, model.facts)
-        losses += float(of_part.sum())
-        right += float(right_of_part.sum())
-        all_scores.append(scores.flatten().double().cpu())
-        longer += _longer(part, scores)
-    flat = torch.cat(all_scores)
-    num = len(examples)
-    return Measured(
-        accuracy=right / num,
-        num_examples=num,
-        loss=losses / num,
-        mean=float(flat.mean()),
-        std=max(float(flat.std(correction=0)), 1e-6),
-        prefers_longer=_share([scored for scored, _ in longer]),
-        chosen_longer=_share([chosen for _, chosen in longer]),
-    )
-
-
-def _longer(examples: Sequence[Example], scores: Tensor) -> list[tuple[bool, bool]]:
-    """For pairs of different lengths: whether the longer scores more, and whether it was chosen."""
-    found = []
-    for example, row in zip(examples, scores.tolist(), strict=True):
-        lengths = [len(ids) for ids in example.completions]
-        if len(lengths) == 2 and lengths[0] != lengths[1]:
-            chosen_is_longer = lengths[0] > lengths[1]
-            found.append(((row[0] > row[1]) == chosen_is_longer, chosen_is_longer))
-    return found
-
-
-def _share(values: Sequence[bool]) -> float:
-    return sum(values) / len(values) if values else math.nan

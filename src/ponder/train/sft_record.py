@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from ponder.config.reward_model import RewardModelConfig
 from ponder.config.sft import SFTConfig
 from ponder.errors import PonderError
 from ponder.evals.result import EvalResult
@@ -31,7 +32,7 @@ from ponder.train.sft_session import SFTSession
 from ponder.train.sft_summary import SFTSummary
 
 
-def prepare(run: RunFolder, config: SFTConfig, resume: bool) -> Path | None:
+def prepare(run: RunFolder, config: SFTConfig | RewardModelConfig, resume: bool) -> Path | None:
     """The checkpoint to go on from (None: from the start), with the files cut back to its step.
 
     Raises:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from ponder.pipeline.kinds import StageKind
+from ponder.pipeline.stages.cold_start import COLD_START
 from ponder.pipeline.stages.evaluation import EVAL
 from ponder.pipeline.stages.fine_tuning import SFT
 from ponder.pipeline.stages.pretraining import PRETRAIN
 from ponder.pipeline.stages.reinforcement import RL
+from ponder.pipeline.stages.reject import REJECT
 from ponder.pipeline.stages.requests import REQUESTS
+from ponder.pipeline.stages.reward_modelling import REWARD_MODEL
 from ponder.pipeline.stages.solving import SOLUTIONS
 
 KINDS: dict[str, StageKind] = {
@@ -15,6 +18,9 @@ KINDS: dict[str, StageKind] = {
     "pretrain": PRETRAIN,
     "eval": EVAL,
     "sft": SFT,
+    "cold_start": COLD_START,
+    "reject": REJECT,
+    "reward_model": REWARD_MODEL,
     "requests": REQUESTS,
     "solutions": SOLUTIONS,
 }
