@@ -1,0 +1,343 @@
+"""Samples of problems become rows, chunk by chunk, whatever kills the process in between.
+
+A chunk's rows and rollouts are on the disk before ``samples.json`` says so; a process that comes
+after goes on at the next chunk, and what it writes is the same, byte for byte. What is sampled
+follows from the seed and the problem, not from the chunks.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path, PurePath
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from ponder.config.curate import FilterConfig
+from ponder.config.rl import RewardConfig
+from ponder.config.sampling_stage import SampledConfig
+from ponder.curate.choose import Candidate, candidates_of, choose
+from ponder.curate.rows import Mark, Row, RowWriter
+from ponder.curate.shape import reshaped
+from ponder.errors import PonderError
+from ponder.pipeline.context import StageContext
+from ponder.pipeline.stages.teachers import Teacher
+from ponder.runlog import read_json, write_json_atomic, write_rollouts
+from ponder.runlog.durable import disk_errors
+from ponder.runlog.rollouts import drop_after
+from ponder.seeds import derive_seed
+from ponder.text.templates import opens_thought
+from ponder.types import Group, Problem, Sampling, Verdict
+
+if TYPE_CHECKING:
+    from ponder.problems.problem_set import ProblemSet
+    from ponder.verify.verifier_pool import VerifierPool
+
+SAMPLES = "samples.jsonl"
+STATE = "samples.json"
+OVER = "over max_rows"
+_ASKED_AHEAD = 1000
+"""Problems whose cost is told before the first of them is sampled."""
+_LOOK_AHEAD = 16
+_FEWEST_TO_DOUBT = 4
+_MOST_NAMED = 5
+_DOMAINS = {"code": "code", "choice": "stem", "knights_knaves": "logic"}
+_UNSHARED = RewardConfig(accuracy=1.0, format=0.0)
+
+Chosen = tuple[Problem, Row]
+Finish = Callable[[Sequence[Chosen], int], list[Row | str]]
+"""(chosen rows with their problems, seed) -> each as it is kept, or why it is dropped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """How far it is, and what became of the samples.
+
+    Attributes:
+        num_problems: problems that were sampled.
+        num_solved: problems with a correct sample.
+        num_samples, num_correct: completions.
+        sampled_tokens: of all completions.
+        dropped: completions that became no row, by reason.
+        doubtful: problems of which all samples agree on one other answer; the first of their ids.
+        fault: why the first verdict ``error`` was one, or "".
+        rows: the place in the file of rows.
+    """
+
+    num_problems: int = 0
+    num_solved: int = 0
+    num_samples: int = 0
+    num_correct: int = 0
+    sampled_tokens: int = 0
+    dropped: dict[str, int] = field(default_factory=dict)
+    num_doubtful: int = 0
+    doubtful: list[str] = field(default_factory=list)
+    fault: str = ""
+    rows: Mark = field(default_factory=Mark)
+
+    @classmethod
+    def read(cls, path: Path) -> Collected:
+        """What an earlier process left; nothing if there was none."""
+        if not path.is_file():
+            return cls()
+        fields = read_json(path)
+        return cls(**(fields | {"rows": Mark.from_json(fields["rows"])}))
+
+    def with_groups(self, groups: Sequence[Group]) -> Collected:
+        """After these groups were sampled, before any row of them was written."""
+        rollouts = [rollout for group in groups for rollout in group.rollouts]
+        doubtful = [group.problem.id for group in groups if is_doubtful(group)]
+        faults = (r.judgement.reason for r in rollouts if r.judgement.verdict is Verdict.ERROR)
+        return replace(
+            self,
+            num_problems=self.num_problems + len(groups),
+            num_solved=self.num_solved + sum(any(r.is_correct for r in g.rollouts) for g in groups),
+            num_samples=self.num_samples + len(rollouts),
+            num_correct=self.num_correct + sum(r.is_correct for r in rollouts),
+            sampled_tokens=self.sampled_tokens + sum(r.num_tokens for r in rollouts),
+            num_doubtful=self.num_doubtful + len(doubtful),
+            doubtful=[*self.doubtful, *doubtful][:_MOST_NAMED],
+            fault=self.fault or next(faults, ""),
+        )
+
+
+def is_doubtful(group: Group) -> bool:
+    """Whether several samples agree on an answer that is not the reference: it may be wrong."""
+    answers = {rollout.judgement.answer for rollout in group.rollouts}
+    verdicts = {rollout.judgement.verdict for rollout in group.rollouts}
+    agree = len(answers) == 1 and None not in answers and verdicts == {Verdict.INCORRECT}
+    return agree and len(group.rollouts) >= _FEWEST_TO_DOUBT
+
+
+class Collector:
+    """Fills ``samples.jsonl`` in a stage's folder.
+
+    Args:
+        problems: the training problems, drawn already.
+        filters: what samples must be like before ``finish`` sees them.
+        finish: rewrites and verifies the chosen ones; None: they are rows as they are.
+    """
+
+    def __init__(
+        self,
+        context: StageContext,
+        problems: ProblemSet,
+        pool: VerifierPool,
+        filters: FilterConfig,
+        finish: Finish | None = None,
+    ) -> None:
+        assert isinstance(context.config, SampledConfig)
+        self._context, self._config, self._pool = context, context.config, pool
+        self._filters, self._finish = filters, finish
+        self._order = drawn(problems, self._config)
+        self._train = problems.train
+        self._out = context.folder / SAMPLES
+        self._rollouts = context.folder / "rollouts"
+
+    def run(self, open_teacher: Callable[[], Teacher]) -> Collected:
+        """Sample what is left to be sampled.
+
+        Raises:
+            PonderError: not one row came of it; the teacher cannot be asked; the disk is full.
+                What was done is on the disk.
+        """
+        state = Collected.read(self._context.folder / STATE)
+        if self._out.is_file():
+            return state
+        if self._is_over(state):
+            return self._end(state)
+        with disk_errors(self._rollouts):
+            self._rollouts.mkdir(parents=True, exist_ok=True)
+        drop_after(self._rollouts, state.num_problems)
+        teacher = open_teacher()
+        try:
+            self._tell_cost(teacher, state)
+            return self._go_on(teacher, state)
+        finally:
+            teacher.close()
+
+    def _go_on(self, teacher: Teacher, state: Collected) -> Collected:
+        total = len(self._order)
+        writer = RowWriter(self._out, at=state.rows)
+        try:
+            while not self._is_over(state):
+                told = f"{state.rows.num_rows} rows of {state.num_solved} solved problems"
+                self._context.view.progress(state.num_problems, total, told)
+                self._context.stop_if_asked()
+                state = self._chunk(teacher, state, writer)
+                write_json_atomic(self._context.folder / STATE, asdict(state))
+        finally:
+            writer.leave()
+        self._context.view.progress(state.num_problems, total, f"{state.rows.num_rows} rows")
+        return self._end(state)
+
+    def _end(self, state: Collected) -> Collected:
+        if not state.rows.num_rows:
+            raise nothing_kept(state)
+        RowWriter(self._out, at=state.rows).close()
+        return state
+
+    def _is_over(self, state: Collected) -> bool:
+        most = self._config.collect.max_rows
+        is_full = bool(most) and state.rows.num_rows >= most
+        return is_full or state.num_problems >= len(self._order)
+
+    def _chunk(self, teacher: Teacher, state: Collected, writer: RowWriter) -> Collected:
+        start = state.num_problems
+        chunk = self._problems(start, self._config.chunk_size())
+        groups = self._sample(teacher, chunk)
+        write_rollouts(self._rollouts, start, groups)
+        state = state.with_groups(groups)
+        dropped = Counter(state.dropped)
+        for kept in self._rows(teacher, groups, start, dropped):
+            most = self._config.collect.max_rows
+            if most and writer.num_rows >= most:
+                dropped[OVER] += 1
+            else:
+                writer.write(kept)
+        return replace(state, dropped=dict(sorted(dropped.items())), rows=writer.sync())
+
+    def _problems(self, start: int, count: int) -> list[Problem]:
+        return [self._train[place] for place in self._order[start : start + count]]
+
+    def _sample(self, teacher: Teacher, chunk: Sequence[Problem]) -> list[Group]:
+        from ponder.rollout.rollout import rollout
+        from ponder.rollout.scorer import RuleScorer
+
+        limit = self._config.sampling.max_completion_tokens
+        return rollout(
+            chunk,
+            teacher.generator,
+            RuleScorer(_UNSHARED, limit, self._pool),
+            teacher.make_prompt,
+            self._config.collect.group_size,
+            self._sampling(),
+            self._seed("samples"),
+        )
+
+    def _rows(
+        self, teacher: Teacher, groups: Sequence[Group], start: int, dropped: Counter[str]
+    ) -> list[Row]:
+        """The rows of some groups; ``dropped`` is told of the others."""
+        chosen: list[Chosen] = []
+        for group in groups:
+            offered = candidates(group, teacher, self._config)
+            choice = choose(offered, self._config.choose, self._filters, self._seed("choose"))
+            dropped.update(choice.dropped)
+            chosen += [(group.problem, row) for row in choice.rows]
+        if self._finish is None or not chosen:
+            return [row for _, row in chosen]
+        kept: list[Row] = []
+        for done in self._finish(chosen, derive_seed(self._seed("finish"), start)):
+            if isinstance(done, Row):
+                kept.append(done)
+            else:
+                dropped[done] += 1
+        return kept
+
+    def _tell_cost(self, teacher: Teacher, state: Collected) -> None:
+        if teacher.forecast is None:
+            return
+        left = len(self._order) - state.num_problems
+        prompts = [
+            teacher.make_prompt(problem)
+            for problem in self._problems(state.num_problems, _ASKED_AHEAD)
+        ]
+        size = self._config.collect.group_size
+        cost = teacher.forecast(prompts, size, self._sampling(), self._seed("samples"))
+        of = f" (the first {len(prompts):,} of {left:,} problems)" if left > len(prompts) else ""
+        self._context.view.note(f"{teacher.name}{of}: {cost}")
+
+    def _sampling(self) -> Sampling:
+        sampling = self._config.sampling
+        return Sampling(
+            sampling.temperature, sampling.top_p, sampling.top_k, sampling.max_completion_tokens
+        )
+
+    def _seed(self, what: str) -> int:
+        return derive_seed(self._config.seed, what)
+
+
+def drawn(problems: ProblemSet, config: SampledConfig) -> list[int]:
+    """Which training problems are sampled, and in which order: by seed, none twice."""
+    there = len(problems.train)
+    chance = Random(derive_seed(config.seed, "problems"))
+    return chance.sample(range(there), min(there, config.collect.num_problems))
+
+
+def open_problems(context: StageContext, pool: VerifierPool) -> ProblemSet:
+    """The problems of a stage; what is worth telling of them is told.
+
+    Raises:
+        PonderError: they cannot be read, or a reference answer is wrong.
+    """
+    from ponder.problems.split import build_problems
+
+    config = context.config
+    assert isinstance(config, SampledConfig)
+    problems = build_problems(config.problems, config.seed)
+    wrong = [row for row in problems.dropped if row.reason != "repeated question"]
+    if wrong and config.collect.bad_references == "error":
+        first, more = wrong[0], len(wrong) - 1
+        others = f" (and those of {more} more rows)" if more else ""
+        fix = (
+            f"{first.place}: this reference answer cannot be used{others}: {first.reason}; mend "
+            "it, or leave such rows out with collect.bad_references=drop"
+        )
+        raise PonderError("problems", first.answer, fix)
+    first_ones = [problems.train[i] for i in drawn(problems, config)[:_LOOK_AHEAD]]
+    for note in (*pool.prepare(first_ones, config.unsafe), *problems.notes()):
+        context.view.note(note)
+    return problems
+
+
+def candidates(group: Group, teacher: Teacher, config: SampledConfig) -> list[Candidate]:
+    """The samples of a group as rows that say all that later stages want to know of them."""
+    problem = group.problem
+    prompt = teacher.row_prompt(problem)
+    source = problem.metadata.get("source") or problem.metadata.get("task") or ""
+    about: dict[str, Any] = {
+        "template": config.template.name,
+        "thought_opened": opens_thought(prompt),
+        "teacher": teacher.name,
+    }
+    if isinstance(language := problem.metadata.get("language"), str):
+        about["language"] = language
+    return [
+        replace(
+            one,
+            row=replace(
+                one.row,
+                prompt=prompt,
+                completion=reshaped(prompt, one.row.completion, config.collect.write_as),
+                metadata={**one.row.metadata, **about},
+            ),
+        )
+        for one in candidates_of(group, domain_of(problem, config), PurePath(str(source)).name)
+    ]
+
+
+def domain_of(problem: Problem, config: SampledConfig) -> str:
+    """The domain of the card: the config's, the problem's own, or by what verifies it."""
+    own = problem.metadata.get("domain")
+    by_verifier = _DOMAINS.get(problem.verifier, "math")
+    return config.collect.domain or (own if isinstance(own, str) and own else by_verifier)
+
+
+def nothing_kept(state: Collected) -> PonderError:
+    """The error of a stage without a single row: what was wrong with the samples, what helps."""
+    why = ", ".join(f"{reason} {count:,}" for reason, count in sorted(state.dropped.items()))
+    found = f"of {state.num_samples:,} samples of {state.num_problems:,} problems "
+    if state.num_correct:
+        found += f"{state.num_correct:,} are correct, but none of them could be kept ({why})"
+        fix = "loosen filters, or allow what drops them"
+        return PonderError("filters", 0, f"{found}: {fix}")
+    if state.fault and state.dropped.get(Verdict.ERROR.value, 0) == state.num_samples:
+        fix = f"none could be judged ({state.fault}): mend the problems or their verifier"
+        return PonderError("problems", 0, f"{found}{fix}")
+    fix = (
+        "sample more (collect.group_size, collect.num_problems), take easier problems, a longer "
+        "sampling.max_completion_tokens, or a better teacher"
+    )
+    return PonderError("collect", 0, f"{found}none is correct ({why}): {fix}")
