@@ -1,4 +1,4 @@
-"""The two kinds of error: the user's, which says what to change, and ours, which is a bug."""
+"""The kinds of error: the user's, which says what to change, ours, which is a bug, and a run's."""
 
 from __future__ import annotations
 
@@ -23,4 +23,11 @@ class GuardError(Exception):
     """A guard of a run found that the run is broken (a wrong ratio, a NaN, a stale generator).
 
     The message says which invariant failed, by how much, and where to look.
+    """
+
+
+class AlarmError(Exception):
+    """An alarm ended the run: nothing is broken, but what it learns is not what was meant.
+
+    All that was done is kept; the message says what was seen and what can be done now.
     """

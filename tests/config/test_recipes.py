@@ -82,4 +82,4 @@ def test_every_knob_has_a_line_of_doc_and_a_stage_has_few_enough(
     knobs = leaf_fields(cls)
     assert [key for key, field in knobs.items() if not field.description] == []
     assert all("\n" not in (field.description or "") for field in knobs.values())
-    assert len(knobs) < 90
+    assert len(knobs) < 100  # an RL run's: GRPO and its variants, and R1's second stage as well

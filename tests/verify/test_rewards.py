@@ -6,7 +6,15 @@ import pytest
 
 from ponder.config.rl import RewardConfig
 from ponder.types import Completion, Judgement, Problem, Verdict
-from ponder.verify.rewards import PARTS, RewardLimits, Scored, coin, reward_parts, total
+from ponder.verify.rewards import (
+    ONLY_GENERAL,
+    PARTS,
+    RewardLimits,
+    Scored,
+    coin,
+    reward_parts,
+    total,
+)
 from ponder.verify.verifiers import verify
 
 PROBLEM = Problem("p", "2+3?", "5")
@@ -94,7 +102,7 @@ def test_only_parts_with_a_weight_are_logged_but_accuracy_and_format() -> None:
     zero = RewardConfig(accuracy=0.0, format=0.0, random=1.0)
     assert set(parts(GOOD, config=zero)) == {"accuracy", "format", "random"}
     assert set(parts(GOOD, config=RewardConfig())) == {"accuracy", "format"}
-    assert set(parts(GOOD)) == set(PARTS)
+    assert set(parts(GOOD)) == set(PARTS) - set(ONLY_GENERAL)
 
 
 def test_every_part_has_a_weight_in_the_recipe() -> None:

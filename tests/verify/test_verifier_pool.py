@@ -159,7 +159,7 @@ def test_submit_blocks_when_too_many_wait_for_a_thread() -> None:
 def test_where_verifiers_run() -> None:
     assert RUNS["exact"] == "inline"
     assert RUNS["code"] == "thread"
-    assert set(RUNS.values()) <= set(PLACES)
+    assert set(RUNS.values()) <= {*PLACES, "model"}
     assert 1 <= usable_cores() <= (os.cpu_count() or 1)
 
 

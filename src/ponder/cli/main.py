@@ -12,16 +12,16 @@ from io import TextIOWrapper
 from pathlib import Path
 
 from ponder.cli.parser import build_parser
-from ponder.errors import GuardError, PonderError
+from ponder.errors import AlarmError, GuardError, PonderError
 from ponder.runlog.durable import disk_full_error
 
-OK, USER_ERROR, BROKEN_RUN, INTERRUPTED = 0, 2, 3, 130
+OK, USER_ERROR, BROKEN_RUN, ALARMED, INTERRUPTED = 0, 2, 3, 4, 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; the exit code: 0, 2 for a mistake to mend, 3 for a broken run, 130 for Ctrl-C.
 
-    A bug keeps its traceback.
+    And 4 for a run that an alarm ended. A bug keeps its traceback.
     """
     _settle_libraries()
     _settle_streams()
@@ -32,6 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain(str(error), USER_ERROR)
     except GuardError as error:
         return _complain(f"this run is broken: {error}", BROKEN_RUN)
+    except AlarmError as error:
+        return _complain(f"an alarm ended the run: {error}", ALARMED)
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:  # `ponder recipes | head`

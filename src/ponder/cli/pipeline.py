@@ -15,7 +15,7 @@ from ponder.cli.quiet import quiet_transformers
 from ponder.cli.stop import StopOnSignal
 from ponder.cli.train import INTERRUPTED, new_run_path
 from ponder.config.pipeline import PipelineRecipe, load_pipeline
-from ponder.errors import GuardError, PonderError
+from ponder.errors import AlarmError, GuardError, PonderError
 from ponder.pipeline.context import Waiting
 from ponder.pipeline.estimate import Forecast, forecast
 from ponder.pipeline.graph import Graph, Stage, build_graph
@@ -73,7 +73,7 @@ def _run(folder: PipelineFolder, graph: Graph, options: Options, out: Console) -
     try:
         with StopOnSignal(watch) as should_stop:
             outcome = run_pipeline(folder, graph, options, watch, should_stop)
-    except (PonderError, GuardError) as error:
+    except (PonderError, GuardError, AlarmError) as error:
         watch.close()
         how = "when that is done" if isinstance(error, Waiting) else "when it is mended"
         if folder.toml_path.is_file():

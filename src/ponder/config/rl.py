@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from ponder.config.base import Config
+from ponder.config.preference import PREFERENCES, PreferenceConfig
 from ponder.errors import PonderError
 
 NamedProblems = Literal[
@@ -26,7 +27,7 @@ class ProblemsConfig(Config):
     language: Literal["en", "zh", "both"] = "en"
     """The language that a task asks in (products, chain_sum, gcd); both: half Chinese."""
     mixture: list[dict[str, Any]] | None = None
-    """Several sources: [{task = "gcd", weight = 2.0}, {name = "gsm8k"}, {path = "a.jsonl"}]."""
+    """Several sources: [{task = "gcd", weight = 2.0}, {path = "a.jsonl", domain = "math"}]."""
     path: Path | None = None
     """A .jsonl or .parquet file, or a local dataset folder."""
     hub: str | None = None
@@ -91,7 +92,8 @@ class SamplingConfig(Config):
 class RewardConfig(Config):
     """Weights of the named reward parts. R1-Zero: accuracy + format, same weight.
 
-    Parts of weight 0 are neither computed nor logged, but for accuracy and format.
+    Parts of weight 0 are neither computed nor logged, but for accuracy, preference and format.
+    General problems (``PreferenceConfig``) have no accuracy and no score, others no preference.
     """
 
     accuracy: float = 1.0
@@ -110,6 +112,8 @@ class RewardConfig(Config):
     """Weight of DAPO's soft overlong punishment (a value in [-1, 0])."""
     overlong_buffer_tokens: int = Field(default=0, ge=0)
     """Tokens before the limit in which that punishment grows from 0 to -1."""
+    preference: float = 1.0
+    """Weight of the reward model's score in [0, 1]; of general problems, which have no accuracy."""
     random: float = 0.0
     """Weight of a fair coin. The control: with accuracy = format = 0 nothing may be learnt."""
 
@@ -284,7 +288,7 @@ class RLConfig(Config):
     out: Path | None = None
     """Run folder."""
     model: str = "base-tiny"
-    """"base-tiny" (bundled), "smollm2", a folder, or a hub id."""
+    """"base-tiny", "base-bilingual" (bundled), "smollm2", a folder, or a hub id."""
     seed: int = Field(default=0, ge=0)
     """Everything random follows from it."""
     steps: int = Field(default=100, ge=1)
@@ -301,6 +305,7 @@ class RLConfig(Config):
     template: TemplateConfig = TemplateConfig()
     sampling: SamplingConfig = SamplingConfig()
     reward: RewardConfig = RewardConfig()
+    preference: PreferenceConfig = PreferenceConfig()
     algorithm: AlgorithmConfig = AlgorithmConfig()
     batch: BatchConfig = BatchConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
@@ -320,6 +325,33 @@ class RLConfig(Config):
                 f"must be between 1 and {self.sampling.max_completion_tokens - 1} "
                 "(sampling.max_completion_tokens - 1) when reward.overlong is not 0",
             )
+        return self
+
+    @model_validator(mode="after")
+    def _general_problems_have_company(self) -> RLConfig:
+        """What can be said of a mixture's general problems before anything is opened."""
+        verifier, start = self.problems.verifier, self.preference.start
+        if verifier in PREFERENCES:
+            fix = (
+                "a reward model judges some problems of a mixture beside others that rules check: "
+                f'use problems.mixture, and verifier = "{verifier}" in its entry'
+            )
+            raise PonderError("problems.verifier", verifier, fix)
+        asked = {entry.get("verifier") for entry in self.problems.mixture or ()}
+        if not asked & set(PREFERENCES):
+            return self
+        if self.algorithm.dynamic_sampling:
+            fix = (
+                "it looks for groups with right and wrong answers, which general problems have not"
+            )
+            raise PonderError("algorithm.dynamic_sampling", True, f"{fix}: set it to false")
+        first = self.preference.first_step(self.steps)
+        if first >= self.steps:
+            fix = f"general problems would begin at step {first} of {self.steps}: make it smaller"
+            raise PonderError("preference.start", start, fix)
+        if first and asked <= set(PREFERENCES):
+            fix = "before it there is nothing to ask: give the mixture reasoning problems, or use 0"
+            raise PonderError("preference.start", start, fix)
         return self
 
     @model_validator(mode="after")

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from ponder.errors import GuardError, PonderError
+from ponder.errors import AlarmError, GuardError, PonderError
 from ponder.pipeline import peak
 from ponder.pipeline.context import NullView, StageContext, StageView, Stopped, Waiting, never
 from ponder.pipeline.graph import Graph, Stage
@@ -99,6 +99,7 @@ def run_pipeline(
         PonderError: a mistake to mend, its field naming the stage; what is done stays done, and
             the next call goes on inside the stage.
         GuardError: a stage found itself broken.
+        AlarmError: an alarm ended a stage's run; the next call goes on with it all the same.
     """
     options, view = options or Options(), view or SilentView()
     chosen = _chosen(graph, options)
@@ -274,7 +275,8 @@ class _Runner:
         except (Stopped, KeyboardInterrupt):
             raise
         except Exception as error:
-            text = str(error) if isinstance(error, PonderError | GuardError) else repr(error)
+            ours = PonderError | GuardError | AlarmError
+            text = str(error) if isinstance(error, ours) else repr(error)
             self._mark("failed", " ".join(text.split()))
             raise
 
@@ -304,6 +306,8 @@ def in_the_stage(name: str) -> Iterator[None]:
         raise in_stage(name, error) from error
     except GuardError as error:
         raise GuardError(f"stage {name}: {error}") from error
+    except AlarmError as error:
+        raise AlarmError(f"stage {name}: {error}") from error
     except OSError as error:
         if error.errno not in _FULL:
             raise

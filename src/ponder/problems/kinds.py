@@ -17,6 +17,9 @@ _ONLY_FOR = {
 }
 """Keys of [problems] and the sources that they mean something for."""
 
+OF_MIXTURES = ("weight", "domain")
+"""Keys of a mixture's entries that are not keys of [problems]."""
+
 
 def source_kind(config: ProblemsConfig) -> str:
     """ "task", "mixture", "name", "path" or "hub".
@@ -48,7 +51,7 @@ def same_source(config: ProblemsConfig, trained: ProblemsConfig) -> bool:
     """
     entries = [{}] if trained.mixture is None else trained.mixture
     for entry in entries:
-        keys = {key: value for key, value in entry.items() if key != "weight"}
+        keys = {key: value for key, value in entry.items() if key not in OF_MIXTURES}
         part = ProblemsConfig.model_validate(keys) if keys else trained
         if config.path is not None and part.path is not None:
             is_same = config.path.resolve() == part.path.resolve()

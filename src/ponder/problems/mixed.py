@@ -24,16 +24,25 @@ def draw_part(seed: int, position: int, weights: Sequence[float]) -> int:
 
 
 class MixedTrain:
-    """Position k holds what stands at position k of the part that is drawn for it."""
+    """Position k holds what stands at position k of the part that is drawn for it.
+
+    ``general`` says of each part whether reward models judge its problems.
+    """
 
     def __init__(
-        self, parts: Sequence[ProblemSource], weights: Sequence[float], seed: int, size: int
+        self,
+        parts: Sequence[ProblemSource],
+        weights: Sequence[float],
+        seed: int,
+        size: int,
+        general: Sequence[bool] | None = None,
     ) -> None:
         self.name = "+".join(part.name for part in parts)
         self.parts = list(parts)
         self.weights = list(weights)
         self.seed = seed
         self.size = size
+        self.general = list(general) if general is not None else [False] * len(self.parts)
 
     def __len__(self) -> int:
         return self.size
@@ -42,6 +51,22 @@ class MixedTrain:
         if not 0 <= index < self.size:
             raise IndexError(index)
         return self.parts[draw_part(self.seed, index, self.weights)][index]
+
+
+class InDomain:
+    """A source whose problems say of which domain they are."""
+
+    def __init__(self, source: ProblemSource, domain: str) -> None:
+        self.name = source.name
+        self.source = source
+        self.domain = domain
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, index: int) -> Problem:
+        problem = self.source[index]
+        return replace(problem, metadata={**problem.metadata, "domain": self.domain})
 
 
 class ShuffledEpochs:

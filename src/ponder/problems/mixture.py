@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,14 +10,16 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from ponder.config.preference import BY_MODEL, PREFERENCES
 from ponder.config.rl import ProblemsConfig
 from ponder.config.translate import translate
 from ponder.errors import PonderError
 from ponder.problems.fingerprint import fingerprint
-from ponder.problems.kinds import source_kind
+from ponder.problems.kinds import OF_MIXTURES, source_kind
 from ponder.problems.languages import AskedPart, asked, asking
 from ponder.problems.mixed import (
     EndlessPart,
+    InDomain,
     MixedHeldout,
     MixedTrain,
     Part,
@@ -31,9 +34,12 @@ from ponder.problems.tabular import tabular_problems
 from ponder.types import Problem, ProblemSource
 
 _KEYS = (
-    "task", "weight", "settings", "language", "verifier", "name", "path", "hub", "hub_config",
-    "split", "heldout_split", "question_field", "answer_field", "metadata_fields",
+    "task", "weight", "domain", "settings", "language", "verifier", "name", "path", "hub",
+    "hub_config", "split", "heldout_split", "question_field", "answer_field", "metadata_fields",
 )  # fmt: skip
+
+_DOMAIN = re.compile(r"[a-z][a-z0-9_]*")
+"""It becomes part of the names of metrics."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +48,14 @@ class _Entry:
 
     config: ProblemsConfig
     weight: float
+    domain: str
     field: str
     table: ProblemSet | None
+
+    @property
+    def is_general(self) -> bool:
+        """Whether reward models judge its problems: then they are never held-out ones."""
+        return self.config.verifier in PREFERENCES
 
 
 def mixture_problems(config: ProblemsConfig, seed: int) -> ProblemSet:
@@ -52,6 +64,10 @@ def mixture_problems(config: ProblemsConfig, seed: int) -> ProblemSet:
     A task is split by fingerprint, another source as it is on its own; then no held-out question of
     one source is a training question of another. A source of rows is walked through in shuffled
     epochs; its problems are called "name/id", and "name/id#epoch" after the first epoch.
+
+    ``metadata["domain"]`` of a training problem is that of its entry: "reasoning" unless it says
+    otherwise, "general" where reward models judge. General problems are not among the held-out
+    ones, which say how often a model is right.
 
     Raises PonderError for what is wrong with an entry, naming it.
     """
@@ -65,15 +81,17 @@ def mixture_problems(config: ProblemsConfig, seed: int) -> ProblemSet:
     audits = [
         audited(task_source(entry.config, seed, entry.field), entry.field)
         for entry in entries
-        if entry.table is None and entry.config.task not in RULES
+        if entry.table is None
+        and entry.config.task not in RULES
+        and entry.config.verifier not in BY_MODEL
     ]
     tables = [entry.table for entry in entries if entry.table is not None]
-    heldout_prints = {fingerprint(p.question) for table in tables for p in _list(table.heldout)}
+    heldout_prints = _heldout_prints(tables)
     kept = [_without(_list(table.train), heldout_prints) for table in tables]
     lost = sum(len(table.train) for table in tables) - sum(map(len, kept))
     return ProblemSet(
         train=_train(entries, kept, frozenset(heldout_prints), seed, config.size),
-        heldout=_heldout(entries, kept, len(heldout_prints)),
+        heldout=_heldout(entries, kept),
         dropped=[row for table in tables for row in table.dropped],
         num_overlapping=lost + sum(table.num_overlapping for table in tables),
         audits=audits,
@@ -85,28 +103,31 @@ def _train(
 ) -> MixedTrain:
     rows = iter(kept)
     parts: list[ProblemSource] = []
+    part: ProblemSource
     for number, entry in enumerate(entries):
         if entry.table is None:
             train = TrainSide(task_source(entry.config, seed, entry.field), size, heldout)
-            parts.append(asked(train, asking(entry.config, seed, entry.field)))
+            part = asked(train, asking(entry.config, seed, entry.field))
         else:
             key = f"{seed}/{number}"
-            parts.append(ShuffledEpochs(entry.table.train.name, next(rows), key, size))
-    return MixedTrain(parts, [entry.weight for entry in entries], seed, size)
+            part = ShuffledEpochs(entry.table.train.name, next(rows), key, size)
+        parts.append(InDomain(part, entry.domain))
+    general = [entry.is_general for entry in entries]
+    return MixedTrain(parts, [entry.weight for entry in entries], seed, size, general)
 
 
-def _heldout(
-    entries: list[_Entry], kept: list[list[Problem]], num_heldout_rows: int
-) -> MixedHeldout:
+def _heldout(entries: list[_Entry], kept: list[list[Problem]]) -> MixedHeldout:
     train = frozenset(fingerprint(problem.question) for rows in kept for problem in rows)
     parts: list[Part] = []
+    entries = [entry for entry in entries if not entry.is_general]
     for entry in entries:
         if entry.table is None:
             parts.append(_endless_part(entry, train))
         else:
             parts.append(TablePart(entry.table.train.name, _list(entry.table.heldout)))
     is_endless = any(entry.table is None for entry in entries)
-    size = HELDOUT_SIZE if is_endless else num_heldout_rows
+    tables = [entry.table for entry in entries if entry.table is not None]
+    size = HELDOUT_SIZE if is_endless else len(_heldout_prints(tables))
     return MixedHeldout(parts, [entry.weight for entry in entries], HELDOUT_SEED, size)
 
 
@@ -114,6 +135,10 @@ def _endless_part(entry: _Entry, train: frozenset[str]) -> Part:
     part = EndlessPart(task_source(entry.config, HELDOUT_SEED, entry.field), train)
     how = asking(entry.config, HELDOUT_SEED, entry.field)
     return part if how is None else AskedPart(part, how)
+
+
+def _heldout_prints(tables: list[ProblemSet]) -> set[str]:
+    return {fingerprint(p.question) for table in tables for p in _list(table.heldout)}
 
 
 def _list(source: ProblemSource) -> list[Problem]:
@@ -134,9 +159,12 @@ def _entry(entry: Mapping[str, Any], number: int, config: ProblemsConfig) -> _En
     is_number = isinstance(weight, int | float) and not isinstance(weight, bool)
     if not is_number or not 0 < weight < float("inf"):
         raise PonderError(f"{field}.weight", weight, "use a number above 0")
+    domain = entry.get("domain", "general" if part.verifier in PREFERENCES else "reasoning")
+    if not isinstance(domain, str) or not _DOMAIN.fullmatch(domain):
+        raise PonderError(f"{field}.domain", domain, 'use a word such as "math" or "general"')
     with _at(field):
         table = None if source_kind(part) == "task" else tabular_problems(part)
-    return _Entry(part, float(weight), field, table)
+    return _Entry(part, float(weight), domain, field, table)
 
 
 def _part_config(entry: Mapping[str, Any], field: str, config: ProblemsConfig) -> ProblemsConfig:
@@ -148,7 +176,7 @@ def _part_config(entry: Mapping[str, Any], field: str, config: ProblemsConfig) -
     settings = entry.get("settings", {})
     if not isinstance(settings, Mapping):
         raise PonderError(f"{field}.settings", settings, "use a table, e.g. { min_terms = 3 }")
-    keys = {key: value for key, value in entry.items() if key != "weight"}
+    keys = {key: value for key, value in entry.items() if key not in OF_MIXTURES}
     try:
         with _at(field):
             return ProblemsConfig.model_validate(

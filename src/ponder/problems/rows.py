@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from ponder.config.preference import PREFERENCES
 from ponder.errors import PonderError
 from ponder.problems.fingerprint import fingerprint
 from ponder.types import Problem
@@ -41,23 +42,26 @@ class Fields:
     """Reads rows by the names of their fields.
 
     ``answer_after`` is what precedes the answer in its field; ``metadata`` has the names of further
-    fields by the key that the verifier knows them by.
+    fields by the key that the verifier knows them by. Rows need no answer where ``answer`` is None.
     """
 
     question: str
-    answer: str
+    answer: str | None
     answer_after: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
 
     def __call__(self, row: Row) -> Item:
-        names = {"question_field": self.question, "answer_field": self.answer}
+        names = {"question_field": self.question}
+        if self.answer is not None:
+            names["answer_field"] = self.answer
         names |= {f"metadata_fields.{key}": name for key, name in self.metadata.items()}
         for key, name in names.items():
             if name not in row.fields:
                 there = ", ".join(sorted(row.fields)) or "no fields at all"
                 fix = f"{row.place} has no such field; it has {there}"
                 raise PonderError(f"problems.{key}", name, fix)
-        question, answer = row.fields[self.question], answer_text(row.fields[self.answer])
+        question = row.fields[self.question]
+        answer = "" if self.answer is None else answer_text(row.fields[self.answer])
         if self.answer_after:
             answer = answer.rpartition(self.answer_after)[2] if self.answer_after in answer else ""
         metadata = {key: row.fields[name] for key, name in self.metadata.items()}
@@ -137,6 +141,8 @@ def _fault(problem: Problem, seen: set[str]) -> str:
         return "no question"
     if fingerprint(problem.question) in seen:
         return "repeated question"
+    if problem.verifier in PREFERENCES:
+        return ""
     if not problem.answer:
         return "no reference answer"
     return "" if problem.verifier in UNVERIFIED else reference_fault(problem)

@@ -21,6 +21,7 @@ from ponder.runlog import read_rollouts
 from ponder.runlog.rollouts import rollouts_path
 from ponder.text.reflection import count_reflective_words
 from ponder.types import Group, Rollout, Verdict
+from ponder.verify.rewards import is_general
 
 DEFAULT_LIMIT = 20 * 2**20
 """Characters of base64 in a page."""
@@ -31,7 +32,7 @@ class EmbeddedStep:
     """The rollouts of one step as they stand in the page.
 
     ``reflective`` and ``plain`` are (number of completions, number correct) of the completions
-    with and without a reflective word; verifier errors are in neither.
+    of reasoning problems with and without a reflective word; verifier errors are in neither.
     """
 
     step: int
@@ -89,6 +90,7 @@ def encode_step(step: int, groups: Sequence[Group], limit: int = DEFAULT_LIMIT) 
     rollouts = [
         (count_reflective_words(rollout.completion.text) > 0, rollout.is_correct)
         for group in groups
+        if not is_general(group.problem)
         for rollout in group.rollouts
         if rollout.judgement.verdict is not Verdict.ERROR
     ]

@@ -17,6 +17,7 @@ from ponder.text.reflection import count_reflective_words
 from ponder.text.reflection_zh import count_chinese_reflective_words
 from ponder.text.templates import THINK, opens_thought
 from ponder.types import Group, Rollout, Verdict
+from ponder.verify.rewards import is_general
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class Thought:
     is_foreign: bool
     reflects: bool
     is_correct: bool
+    is_general: bool
 
 
 def language_metrics(groups: Sequence[Group]) -> dict[str, float | None]:
@@ -58,7 +60,9 @@ def language_metrics(groups: Sequence[Group]) -> dict[str, float | None]:
     for asked in sorted({thought.asked for thought in thoughts}):
         of_it = [thought for thought in thoughts if thought.asked == asked]
         metrics[f"language/consistency_{asked}"] = _mean(t.consistency for t in of_it)
-        metrics[f"language/accuracy_{asked}"] = _mean(t.is_correct for t in of_it)
+        metrics[f"language/accuracy_{asked}"] = _mean(
+            t.is_correct for t in of_it if not t.is_general
+        )
     return metrics
 
 
@@ -74,6 +78,7 @@ def _thought(group: Group, rollout: Rollout, asked: str) -> Thought:
         is_foreign=bool(scripts) and not any(scripts[name] for name in scripts_of(asked)),
         reflects=count_reflective_words(text) + count_chinese_reflective_words(text) > 0,
         is_correct=rollout.is_correct,
+        is_general=is_general(group.problem),
     )
 
 

@@ -2,41 +2,55 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import PurePath
 
+from ponder.rollout.domain_stats import (
+    domain_metrics,
+    mean,
+    pass_rates,
+    preference_metrics,
+    reasoning_groups,
+    stderr,
+    valid_rollouts,
+)
 from ponder.rollout.language_stats import language_metrics
 from ponder.text.reflection import REFLECTIVE_WORDS, count_by_word
 from ponder.text.styles import STYLES, style_of
 from ponder.types import Group, Rollout, Verdict
 
+__all__ = ["has_mixed_verdicts", "has_zero_variance", "rollout_metrics", "valid_rollouts"]
+
 
 def rollout_metrics(groups: Sequence[Group]) -> dict[str, float]:
-    """Every ``reward/``, ``rollout/``, ``source/``, ``text/``, ``style/`` and ``language/`` metric.
+    """Every ``reward/``, ``rollout/``, ``source/``, ``domain/``, ``preference/``, ``text/``,
+    ``style/`` and ``language/`` metric.
+
+    What is right and wrong, and the words and styles that may go with it, are asked of reasoning
+    problems only: the verdicts of a reward model are in ``preference/``. Rewards, lengths and the
+    variance of groups are of all.
 
     Rollouts whose verdict is ``error`` are counted in ``rollout/num_error`` and leave all the rest.
     A mean over nothing (no correct completion, say) is left out of the row: there are no nans.
     """
     valid = [r for group in groups for r in valid_rollouts(group)]
+    reasoning = reasoning_groups(groups)
+    reasoned = [r for group in reasoning for r in valid_rollouts(group)]
     all_rollouts = sum(len(group.rollouts) for group in groups)
     metrics: dict[str, float | None] = {
         **_reward_metrics(valid),
-        **_group_metrics(groups),
-        **_source_metrics(groups),
+        **_group_metrics(groups, reasoning),
+        **_source_metrics(reasoning),
+        **domain_metrics(groups),
+        **preference_metrics(groups),
         "rollout/num_error": float(all_rollouts - len(valid)),
         "rollout/error_fraction": 1.0 - len(valid) / all_rollouts if all_rollouts else None,
-        **_length_metrics(valid),
-        **_text_metrics(valid),
-        **_style_metrics(valid),
+        **_length_metrics(valid, reasoned),
+        **_text_metrics(reasoned),
+        **_style_metrics(reasoned),
         **language_metrics(groups),
     }
     return {key: value for key, value in metrics.items() if value is not None}
-
-
-def valid_rollouts(group: Group) -> list[Rollout]:
-    """The rollouts of a group whose verdict is not ``error``: those that have a reward."""
-    return [r for r in group.rollouts if r.judgement.verdict is not Verdict.ERROR]
 
 
 def has_zero_variance(group: Group) -> bool:
@@ -49,33 +63,26 @@ def has_mixed_verdicts(group: Group) -> bool:
     return 0 < sum(r.is_correct for r in valid_rollouts(group)) < len(valid_rollouts(group))
 
 
-def _mean(values: Iterable[float]) -> float | None:
-    listed = list(values)
-    return math.fsum(listed) / len(listed) if listed else None
-
-
 def _reward_metrics(valid: Sequence[Rollout]) -> dict[str, float | None]:
     parts = sorted({name for r in valid for name in r.reward_parts})
     return {
-        "reward/mean": _mean(r.reward for r in valid if r.reward is not None),
+        "reward/mean": mean(r.reward for r in valid if r.reward is not None),
         **{
-            f"reward/{name}": _mean(r.reward_parts[name] for r in valid if name in r.reward_parts)
+            f"reward/{name}": mean(r.reward_parts[name] for r in valid if name in r.reward_parts)
             for name in parts
         },
     }
 
 
-def _group_metrics(groups: Sequence[Group]) -> dict[str, float | None]:
+def _group_metrics(groups: Sequence[Group], reasoning: Sequence[Group]) -> dict[str, float | None]:
     judged = [group for group in groups if valid_rollouts(group)]
-    rates = [
-        sum(r.is_correct for r in valid_rollouts(group)) / len(valid_rollouts(group))
-        for group in judged
-    ]
+    rates = pass_rates(reasoning)
     return {
-        "rollout/pass_rate": _mean(rates),
-        "rollout/zero_variance_fraction": _mean(float(has_zero_variance(g)) for g in judged),
-        "rollout/solve_all_fraction": _mean(float(rate == 1.0) for rate in rates),
-        "rollout/solve_none_fraction": _mean(float(rate == 0.0) for rate in rates),
+        "rollout/pass_rate": mean(rates),
+        "rollout/pass_rate_stderr": stderr(rates),
+        "rollout/zero_variance_fraction": mean(float(has_zero_variance(g)) for g in judged),
+        "rollout/solve_all_fraction": mean(float(rate == 1.0) for rate in rates),
+        "rollout/solve_none_fraction": mean(float(rate == 0.0) for rate in rates),
     }
 
 
@@ -88,21 +95,23 @@ def _source_metrics(groups: Sequence[Group]) -> dict[str, float | None]:
         if valid and source:
             rate = sum(r.is_correct for r in valid) / len(valid)
             by_source.setdefault(PurePath(str(source)).name, []).append(rate)
-    return {f"source/{name}": _mean(rates) for name, rates in by_source.items()}
+    return {f"source/{name}": mean(rates) for name, rates in by_source.items()}
 
 
-def _length_metrics(valid: Sequence[Rollout]) -> dict[str, float | None]:
+def _length_metrics(
+    valid: Sequence[Rollout], reasoned: Sequence[Rollout]
+) -> dict[str, float | None]:
     logprobs = [value for r in valid for value in r.completion.sampler_logprobs]
-    sampled_entropy = _mean(logprobs)
+    sampled_entropy = mean(logprobs)
     return {
-        "rollout/unparsable_fraction": _mean(
+        "rollout/unparsable_fraction": mean(
             float(r.judgement.verdict is Verdict.UNPARSABLE) for r in valid
         ),
-        "rollout/mean_tokens": _mean(r.num_tokens for r in valid),
-        "rollout/mean_tokens_correct": _mean(r.num_tokens for r in valid if r.is_correct),
-        "rollout/mean_tokens_wrong": _mean(r.num_tokens for r in valid if not r.is_correct),
+        "rollout/mean_tokens": mean(r.num_tokens for r in valid),
+        "rollout/mean_tokens_correct": mean(r.num_tokens for r in reasoned if r.is_correct),
+        "rollout/mean_tokens_wrong": mean(r.num_tokens for r in reasoned if not r.is_correct),
         "rollout/max_tokens": float(max((r.num_tokens for r in valid), default=0)),
-        "rollout/truncated_fraction": _mean(
+        "rollout/truncated_fraction": mean(
             float(r.completion.finish_reason == "length") for r in valid
         ),
         "rollout/entropy": None if sampled_entropy is None else -sampled_entropy,
@@ -119,11 +128,11 @@ def _text_metrics(valid: Sequence[Rollout]) -> dict[str, float | None]:
         if thousands
     }
     return {
-        "text/reflective_words_per_completion": _mean(per_completion),
+        "text/reflective_words_per_completion": mean(per_completion),
         "text/reflective_words_per_1k_tokens": (
             sum(per_completion) / thousands if thousands else None
         ),
-        "text/reflective_share": _mean(float(n > 0) for n in per_completion),
+        "text/reflective_share": mean(float(n > 0) for n in per_completion),
         **per_word,
     }
 
@@ -135,5 +144,5 @@ def _style_metrics(valid: Sequence[Rollout]) -> dict[str, float | None]:
     for style in STYLES:
         correct = [float(r.is_correct) for r, s in zip(valid, styles, strict=True) if s == style]
         metrics[f"style/{style}_share"] = len(correct) / len(valid) if valid else None
-        metrics[f"style/{style}_accuracy"] = _mean(correct)
+        metrics[f"style/{style}_accuracy"] = mean(correct)
     return metrics

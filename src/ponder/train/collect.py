@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 from ponder.config.rl import RLConfig
-from ponder.problems.stream import ProblemStream
 from ponder.rollout.stats import has_mixed_verdicts
 from ponder.seeds import derive_seed
 from ponder.types import Group, Problem
+
+
+class Stream(Protocol):
+    """Problems in the order of training: ``ProblemStream``, of mixtures ``QuotaStream``."""
+
+    def take(self, n: int) -> list[Problem]: ...
+
+    def state(self) -> dict[str, Any]: ...
+
+    def restore(self, state: Mapping[str, Any]) -> None: ...
+
 
 Sample = Callable[[Sequence[Problem], int], list[Group]]
 """(problems, seed) -> groups: ``rollout`` with everything else filled in."""
@@ -23,7 +34,7 @@ class Collected:
     chosen: list[Group]
 
 
-def collect(stream: ProblemStream, sample: Sample, config: RLConfig, step: int) -> Collected:
+def collect(stream: Stream, sample: Sample, config: RLConfig, step: int) -> Collected:
     """The groups of a step.
 
     With dynamic sampling (DAPO 2503.14476 section 3.2) more problems are sampled, in rounds of

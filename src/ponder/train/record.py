@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ponder.config.rl import RLConfig
-from ponder.errors import PonderError
+from ponder.errors import AlarmError, PonderError
 from ponder.evals.result import EvalResult
 from ponder.rollout.stats import rollout_metrics
 from ponder.runlog import (
@@ -33,6 +33,7 @@ from ponder.runlog import (
 )
 from ponder.runlog.checkpoint import checkpoint_step
 from ponder.runlog.durable import remove_stale
+from ponder.train import parting
 from ponder.train.alarms import new_alarms
 from ponder.train.collect import Collected
 from ponder.train.observer import Phase, RunInfo, RunObserver
@@ -95,6 +96,7 @@ class Record:
         rows = read_metrics(run.metrics_path)
         self._first_row = rows[0] if rows else None
         self._previous_row = rows[-1] if rows else None
+        self._rows: list[Mapping[str, float]] = list(rows)
         self._metrics = MetricsWriter(run.metrics_path)
         self._sinks: list[Sink] = [self._metrics, *_sinks(run, self.config, session.first_step)]
         self._times: dict[str, float] = {}
@@ -162,7 +164,12 @@ class Record:
         update: Mapping[str, float],
         evaluation: EvalResult | None,
     ) -> None:
-        """Write a step's rollouts and its row; sound the alarms; checkpoint if it is due."""
+        """Write a step's rollouts and its row; sound the alarms; checkpoint if it is due.
+
+        Raises:
+            AlarmError: a preference reward is being hacked (``parting``), and the config wants the
+                run to end then; the checkpoint of this step is there.
+        """
         write_rollouts(self.run.rollouts_dir, step, collected.groups)
         row = {
             **(evaluation.metrics() if evaluation else {}),
@@ -177,8 +184,32 @@ class Record:
             append_alarm(self.run.alarms_path, step, alarm.name, alarm.meaning)
             self.observer.on_alarm(f"step {step}: {alarm.meaning}")
         self._previous_row = row
-        if (step + 1) % self.config.checkpoint.every == 0:
+        seen = self._look_for_hacking(step, row)
+        if seen or (step + 1) % self.config.checkpoint.every == 0:
             self.checkpoint(step + 1)
+        if seen and self.config.preference.stop:
+            raise AlarmError(f"step {step}: {seen}. {self._what_now(step + 1)}")
+
+    def _look_for_hacking(self, step: int, row: Mapping[str, float]) -> str:
+        """Sound that alarm where it begins to hold; what it says, or ""."""
+        steps = self.config.steps
+        num_general = steps - self.config.preference.first_step(steps)
+        held = bool(self._rows) and bool(parting.parted(self._rows, num_general))
+        self._rows.append(row)
+        seen = parting.parted(self._rows, num_general)
+        if not seen or held:
+            return ""
+        append_alarm(self.run.alarms_path, step, parting.NAME, seen)
+        self.observer.on_alarm(f"step {step}: {seen}")
+        return seen
+
+    def _what_now(self, next_step: int) -> str:
+        return (
+            f"The checkpoint of step {next_step} in {self.run.checkpoints_dir} is kept, as are "
+            "older ones (checkpoint.keep). Use a model from before, a later preference.start, a "
+            "smaller reward.preference or a better reward model; resuming this run goes on all the "
+            "same, and preference.stop=false only sounds the alarm"
+        )
 
     def checkpoint(self, next_step: int) -> None:
         """Write the state after ``next_step`` steps, unless it is there."""

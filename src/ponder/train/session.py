@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +25,17 @@ from ponder.models.lora import (
 from ponder.models.packed import check_trainable
 from ponder.plan import Plan
 from ponder.plan.here import plan_run
+from ponder.problems.mixed import MixedTrain
+from ponder.problems.quotas import QuotaStream
 from ponder.problems.split import build_problems
 from ponder.problems.stream import ProblemStream
 from ponder.rollout.prompts import PromptMaker
 from ponder.rollout.rollout import Scorer, rollout
 from ponder.rollout.scorer import RuleScorer
 from ponder.seeds import derive_seed
-from ponder.train.collect import Collected, collect
+from ponder.train.collect import Collected, Stream, collect
 from ponder.train.policy import Policy
+from ponder.train.preferences import check_same, digests, open_preferences, reward_model_paths
 from ponder.train.sizes import resolve_sizes
 from ponder.train.state import TrainerState
 from ponder.train.threads import usable_cores
@@ -56,7 +59,7 @@ class Session:
     tokenizer: Any
     policy: Policy
     generator: LocalGenerator
-    stream: ProblemStream
+    stream: Stream
     heldout: list[Problem]
     verifiers: VerifierPool
     scorer: Scorer
@@ -64,6 +67,7 @@ class Session:
     first_step: int
     seconds_before: float
     notes: tuple[str, ...] = ()
+    reward_models: dict[str, str] = field(default_factory=dict)
 
     def collect(self, step: int) -> Collected:
         """The rollouts of a step, all of them and those to train on."""
@@ -97,6 +101,7 @@ class Session:
             stream=self.stream.state(),
             seconds=seconds,
             tensors=self.policy.state(),
+            reward_models=self.reward_models,
         )
         state.write(folder)
 
@@ -133,14 +138,18 @@ def open_session(config: RLConfig, checkpoint: Path | None) -> Session:
     Sets torch's number of threads; a resumed run takes the one it began with, unless the config
     names one. A run that cannot fit its GPU is refused before the model is loaded (``plan``).
     """
+    paths = reward_model_paths(config)
+    reward_models = digests(paths)
     state = TrainerState.read(checkpoint) if checkpoint else None
+    if state is not None:
+        check_same(paths, reward_models, state.reward_models)
     torch.set_num_threads(config.threads or (state.num_threads if state else usable_cores()))
     plan = plan_run(config, str(checkpoint) if checkpoint else config.model)
     config = resolve_sizes(config, plan)
     model, tokenizer = _open_model(config, checkpoint)
     check_trainable(model)
     problems = build_problems(config.problems, config.seed)
-    stream = ProblemStream(problems.train, derive_seed(config.seed, "stream"))
+    stream = open_stream(problems.train, config)
     policy = Policy(model, config)
     if state is not None:
         policy.restore(state.tensors, state.num_updates)
@@ -149,9 +158,8 @@ def open_session(config: RLConfig, checkpoint: Path | None) -> Session:
         model, tokenizer, config.sampling.max_batch_size, engine=config.engine
     )
     heldout = _heldout(config, problems.heldout)
-    verifiers = VerifierPool()
-    first = [problems.train[i] for i in range(min(LOOK_AHEAD, len(problems.train)))]
-    warnings = verifiers.prepare([*first, *heldout], config.unsafe)
+    verifiers = VerifierPool(models=open_preferences(config, paths, tokenizer))
+    warnings = verifiers.prepare([*first_problems(problems.train), *heldout], config.unsafe)
     return Session(
         config=config,
         tokenizer=tokenizer,
@@ -165,7 +173,23 @@ def open_session(config: RLConfig, checkpoint: Path | None) -> Session:
         first_step=state.next_step if state else 0,
         seconds_before=state.seconds if state else 0.0,
         notes=(*warnings, *problems.notes(), *_rounding_note(config), *_plan_note(plan)),
+        reward_models=reward_models,
     )
+
+
+def open_stream(train: ProblemSource, config: RLConfig) -> Stream:
+    """The order of training; of a mixture by quotas, general problems from their step on."""
+    if not isinstance(train, MixedTrain):
+        return ProblemStream(train, derive_seed(config.seed, "stream"))
+    before = config.preference.first_step(config.steps) * config.batch.prompts_per_step
+    return QuotaStream(train, [before if general else 0 for general in train.general])
+
+
+def first_problems(train: ProblemSource) -> list[Problem]:
+    """Some training problems, of every source of a mixture."""
+    sources = train.parts if isinstance(train, MixedTrain) else [train]
+    each = -(-LOOK_AHEAD // len(sources))
+    return [source[i] for source in sources for i in range(min(each, len(source)))]
 
 
 def _open_model(config: RLConfig, checkpoint: Path | None) -> Loaded:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,8 @@ class TrainerState:
     """The position of a run after ``next_step`` steps.
 
     Everything random is a function of (seed, step, ...), so there is no random state here.
-    ``tensors`` holds the optimizer's state and, where there is one, the reference's weights.
+    ``tensors`` holds the optimizer's state and, where there is one, the reference's weights;
+    ``reward_models`` the digests of those that judge.
     """
 
     next_step: int
@@ -28,6 +29,7 @@ class TrainerState:
     stream: dict[str, Any]
     seconds: float
     tensors: dict[str, Any]
+    reward_models: dict[str, str] = field(default_factory=dict)
 
     def write(self, folder: Path) -> None:
         """Write ``trainer_state.pt`` and ``trainer_state.json`` into a checkpoint folder."""
@@ -38,6 +40,7 @@ class TrainerState:
             "num_threads": self.num_threads,
             "stream": self.stream,
             "seconds": self.seconds,
+            "reward_models": self.reward_models,
         }
         write_json_atomic(folder / POSITION, position)
 

@@ -1,7 +1,8 @@
 """Rewards: named parts of a completion, and their weighted sum.
 
 R1-Zero's rule reward is accuracy + format "with the same weight" (arXiv 2501.12948 v2, 2.2); R1's
-first stage adds language consistency "directly" (2.3.2); overlong is DAPO's (2503.14476, 3.4).
+first stage adds language consistency "directly" (2.3.2); its second has general problems whose
+reward is that of a reward model + format + language (3.2.2); overlong is DAPO's (2503.14476, 3.4).
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from ponder.config.preference import PREFERENCES
 from ponder.config.rl import RewardConfig
 from ponder.seeds import derive_seed
 from ponder.text.language import detect_language, language_consistency
@@ -55,6 +57,11 @@ def score(scored: Scored) -> float:
     return accuracy(scored) if partial is None else partial
 
 
+def preference(scored: Scored) -> float:
+    """The reward model's normalised score in [0, 1]; see ``RewardFacts.normalised``."""
+    return scored.judgement.score or 0.0
+
+
 def strict_format(scored: Scored) -> float:
     """1 if the completion keeps R1-Zero's strict format, else 0."""
     return float(not format_fault(scored.text))
@@ -97,6 +104,7 @@ PARTS: Mapping[str, Callable[[Scored], float]] = {
     "accuracy": accuracy,
     "format": strict_format,
     "score": score,
+    "preference": preference,
     "language": language,
     "repetition": repetition,
     "overlong": overlong,
@@ -104,20 +112,32 @@ PARTS: Mapping[str, Callable[[Scored], float]] = {
 }
 """By name: of the part in every log, and of its weight in ``RewardConfig``."""
 
-ALWAYS = ("accuracy", "format")
+ALWAYS = ("accuracy", "preference", "format")
 """Parts that are logged whatever they weigh."""
+
+ONLY_REASONING = ("accuracy", "score")
+"""Parts that general problems have not: nobody says what would be right."""
+ONLY_GENERAL = ("preference",)
+"""Parts that only general problems have."""
 
 
 def reward_parts(scored: Scored) -> dict[str, float]:
-    """The unweighted parts by name: accuracy, format, and all others that have a weight."""
+    """The unweighted parts by name: accuracy (of a general problem: preference), format, and all
+    others that have a weight."""
     if scored.completion.problem_id != scored.problem.id:
         wrong = scored.completion.problem_id
         raise ValueError(f"completion of {wrong!r} scored as {scored.problem.id!r}")
+    others = ONLY_REASONING if is_general(scored.problem) else ONLY_GENERAL
     return {
         name: part(scored)
         for name, part in PARTS.items()
-        if name in ALWAYS or weight_of(name, scored.config)
+        if name not in others and (name in ALWAYS or weight_of(name, scored.config))
     }
+
+
+def is_general(problem: Problem) -> bool:
+    """Whether a reward model judges the problem: its verdicts say nothing of right and wrong."""
+    return problem.verifier in PREFERENCES
 
 
 def total(parts: Mapping[str, float], config: RewardConfig) -> float:

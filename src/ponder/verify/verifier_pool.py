@@ -10,8 +10,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from time import perf_counter
 from types import TracebackType
-from typing import Literal, TypeVar
+from typing import Literal, Protocol, TypeVar
 
+from ponder.config.preference import BY_MODEL
 from ponder.sandbox.sandbox import default_sandbox, usable_cores
 from ponder.types import Judgement, Problem, Verdict
 from ponder.verify import custom
@@ -19,15 +20,17 @@ from ponder.verify.gym import is_cheap
 from ponder.verify.pool.answers import Answer, Failed
 from ponder.verify.pool.call import describe
 from ponder.verify.pool.workers import WorkerPool
-from ponder.verify.verifiers import verifier_named, verify
+from ponder.verify.verifiers import refuse_model, verifier_named, verify
 
-Where = Literal["inline", "process", "thread"]
+Where = Literal["inline", "process", "thread", "model"]
 """``inline``: in the caller, for what is cheap and linear in the text. ``process``: in a worker
-that is killed at its deadline. ``thread``: for what runs a killable process of its own (code)."""
+that is killed at its deadline. ``thread``: for what runs a killable process of its own (code).
+``model``: by a model that the caller opened and gave to the pool."""
 
-RUNS: Mapping[str, Where] = {
+RUNS: dict[str, Where] = {
     "exact": "inline",
     "code": "thread",
+    **dict.fromkeys(BY_MODEL, "model"),
 }
 """Where each verifier runs, by its name in the registry; ``process`` unless it is here."""
 
@@ -47,6 +50,22 @@ DEADLINES: Mapping[str, float] = {"gym": 10.0}
 
 _VERIFIERS = "ponder.verify.verifiers"
 _VERIFY = f"{_VERIFIERS}:verify"
+
+
+class Awaited(Protocol):
+    """A judgement to come."""
+
+    def result(self) -> Judgement:
+        """Wait for it."""
+        ...
+
+
+class ModelJudge(Protocol):
+    """A model that judges: ``Preference``, ``LLMJudge``."""
+
+    def submit(self, problem: Problem, completion_text: str) -> Awaited:
+        """Have a completion judged, together with others."""
+        ...
 
 
 Before = TypeVar("Before")
@@ -72,6 +91,8 @@ class VerifierPool:
             the cores, and no more than 32.
         deadline_seconds, memory_mb, max_waiting: see ``WorkerPool``.
         runs: where verifiers run, in place of ``RUNS``.
+        models: what judges the problems of the verifiers that are models, by their names. Those
+            are asked on the calling thread, and what is thread-safe is as they are.
     """
 
     def __init__(
@@ -81,10 +102,12 @@ class VerifierPool:
         memory_mb: int = 1024,
         max_waiting: int = 4096,
         runs: Mapping[str, Where] = RUNS,
+        models: Mapping[str, ModelJudge] | None = None,
     ) -> None:
         self.num_workers = min(usable_cores(), 32) if num_workers is None else num_workers
         self._workers = WorkerPool(self.num_workers, deadline_seconds, memory_mb, max_waiting)
         self._runs = runs
+        self._models = dict(models or {})
         self._max_waiting = max_waiting
         self._start_threads()
         _POOLS.add(self)
@@ -110,19 +133,24 @@ class VerifierPool:
         is_isolated = default_sandbox(unsafe).is_isolated
         return [] if is_isolated else ["the model's programs run WITHOUT isolation (unsafe = true)"]
 
-    def submit(self, problem: Problem, completion_text: str) -> Future[Judgement]:
-        """The judgement to come; its future has no exception.
+    def submit(self, problem: Problem, completion_text: str) -> Awaited:
+        """The judgement to come; of a rule it is a future without an exception.
 
         Raises:
-            PonderError: there is no verifier of that name.
+            PonderError: there is no verifier of that name, or no such model is open.
             RuntimeError: the pool is closed.
         """
+        model = self._models.get(problem.verifier)
+        if model is not None:
+            return model.submit(problem, completion_text)
         return _mapped(self.submit_timed(problem, completion_text), lambda timed: timed.judgement)
 
     def submit_timed(self, problem: Problem, completion_text: str) -> Future[Timed]:
         """As ``submit``, with the time that the verifier took."""
         verifier_named(problem.verifier)
         where = self._where(problem)
+        if where == "model":
+            refuse_model(problem, completion_text)
         if where == "thread":
             return self._submit_to_thread(problem, completion_text)
         if where == "inline":

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from typing import NoReturn
 
+from ponder.config.preference import BY_MODEL
 from ponder.errors import PonderError
 from ponder.types import Judgement, Problem, Verdict, Verifier
 from ponder.verify.choice import verify_choice
@@ -46,19 +48,31 @@ def verify(problem: Problem, completion_text: str) -> Judgement:
 def verifier_named(name: str) -> Verifier:
     """The verifier, or PonderError with the names that there are.
 
-    "module:function" is a verifier of the user's own.
+    "module:function" is a verifier of the user's own; one of BY_MODEL raises when it is called, for
+    only a run that has opened the model can ask it (``VerifierPool``).
     """
+    if name in BY_MODEL:
+        return refuse_model
     if is_custom(name):
         load_function(name, os.getcwd())  # a mistake is told before the first completion
         return verify_custom
     if name not in VERIFIERS:
-        fix = f'use one of {sorted(VERIFIERS)}, or "module:function" for your own'
+        fix = f'use one of {sorted((*VERIFIERS, *BY_MODEL))}, or "module:function" for your own'
         raise PonderError("problems.verifier", name, fix)
     return VERIFIERS[name]
 
 
+def refuse_model(problem: Problem, completion_text: str) -> NoReturn:
+    """Raise PonderError: the model that judges such problems is not open."""
+    name = problem.verifier
+    fix = f"no such model is open here: an RL run opens it (preference.{name}, or [judge])"
+    raise PonderError("problems.verifier", name, fix)
+
+
 def reference_fault(problem: Problem) -> str:
-    """Why the problem's own reference answer is no good, or "" if it is."""
+    """Why the problem's own reference answer is no good, or "" if it is (or nobody can say)."""
+    if problem.verifier in BY_MODEL:
+        return ""
     if problem.verifier in REFERENCE_FAULTS:
         return REFERENCE_FAULTS[problem.verifier](problem)
     text = f"<think> reference </think> <answer> {problem.answer} </answer>"

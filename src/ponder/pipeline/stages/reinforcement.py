@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from ponder.config.preference import PREFERENCES
 from ponder.config.recipes import to_toml
 from ponder.config.rl import RLConfig
 from ponder.pipeline.context import StageContext, Stopped
@@ -36,10 +37,14 @@ def run(context: StageContext) -> None:
 
 
 def stage_config(context: StageContext) -> RLConfig:
-    """The config with the model of the input, if there is one."""
-    assert isinstance(context.config, RLConfig)
+    """The config with the model and the reward models of the inputs, where there are any."""
+    config = context.config
+    assert isinstance(config, RLConfig)
     model = context.optional("model")
-    return context.config.model_copy(update={"model": str(model)} if model else {})
+    judges = {name: path for name in PREFERENCES if (path := context.optional(name))}
+    preference = config.preference.model_copy(update=judges)
+    update = {"preference": preference} | ({"model": str(model)} if model else {})
+    return config.model_copy(update=update)
 
 
 def estimate(config: RLConfig, sources: Sources) -> Estimate:
@@ -82,7 +87,10 @@ def files(config: RLConfig) -> Mapping[str, Path]:
 
 RL = StageKind(
     config_class=RLConfig,
-    inputs={"model": Input("model", optional=True)},
+    inputs={
+        "model": Input("model", optional=True),
+        **{name: Input("reward_model", optional=True) for name in PREFERENCES},
+    },
     outputs={"model": Output("model", CHECKPOINTS)},
     run=run,
     estimate=estimate,
