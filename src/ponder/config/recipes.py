@@ -158,12 +158,7 @@ def _chain(path: Path, table: dict[str, Any], seen: tuple[Path, ...]) -> list[La
     parent = table.pop("extends", None)
     if parent is None:
         return []
-    if parent in preset_names():
-        below = _folder() / "presets" / f"{parent}.toml"
-        origin = f"preset {parent}"
-    else:
-        below = _find_parent(parent, path)
-        origin = f"recipe {below.stem}"
+    below, origin = find_parent(parent, path.parent)
     if below.resolve() in seen:
         raise PonderError("extends", parent, f"{path.name} extends itself; break the circle")
     parent_table = read_toml(below)
@@ -172,14 +167,27 @@ def _chain(path: Path, table: dict[str, Any], seen: tuple[Path, ...]) -> list[La
     return [*lower, Layer(origin, parent_table)]
 
 
-def _find_parent(parent: object, path: Path) -> Path:
+def find_parent(parent: object, beside: Path, field: str = "extends") -> tuple[Path, str]:
+    """The file of what a recipe builds on, and what it is called as the origin of a setting.
+
+    A preset, a recipe, a pipeline, or a .toml file, from the folder ``beside`` too.
+
+    Raises:
+        PonderError: there is none; its field is ``field``.
+    """
+    for names, folder, word in (
+        (preset_names(), "presets", "preset"),
+        (pipeline_names(), "pipelines", "pipeline"),
+    ):
+        if parent in names:
+            return _folder() / folder / f"{parent}.toml", f"{word} {parent}"
     try:
-        return find_recipe(str(parent), beside=path.parent)
+        found = find_recipe(str(parent), beside=beside)
     except PonderError as error:
-        names = ", ".join([*preset_names(), *recipe_names()])
-        raise PonderError(
-            "extends", parent, f"no such preset, recipe or .toml file; there are {names}"
-        ) from error
+        listed = ", ".join([*preset_names(), *recipe_names()])
+        fix = f"no such preset, recipe or .toml file; there are {listed}"
+        raise PonderError(field, parent, fix) from error
+    return found, f"recipe {found.stem}"
 
 
 def read_toml(path: Path) -> dict[str, Any]:

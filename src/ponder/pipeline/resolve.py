@@ -12,7 +12,7 @@ from ponder.config.fields import closest, is_free_table, leaf_fields
 from ponder.config.layers import Layer, flatten, merge, unflatten
 from ponder.config.overrides import parse_overrides
 from ponder.config.pipeline import PipelineRecipe, StageTable
-from ponder.config.recipes import COMMAND_LINE, find_recipe, recipe_layers
+from ponder.config.recipes import COMMAND_LINE, find_parent, recipe_layers
 from ponder.config.translate import translate
 from ponder.errors import PonderError
 from ponder.pipeline.kinds import StageKind
@@ -61,7 +61,7 @@ def check_common(pipeline: PipelineRecipe, classes: Mapping[str, type[Config]]) 
 def _recipe(table: StageTable, cls: type[Config], beside: Path) -> list[Layer]:
     if table.recipe is None:
         return []
-    path = find_recipe(table.recipe, beside=beside)
+    path, _ = find_parent(table.recipe, beside, "recipe")
     layers, _ = recipe_layers(path)
     kind = next((layer.table["kind"] for layer in reversed(layers) if "kind" in layer.table), "rl")
     wanted = cls.model_fields["kind"].default if "kind" in cls.model_fields else None
