@@ -9,9 +9,10 @@ from random import Random
 import pytest
 
 from ponder.corpus import DocumentWriter, StyleShares
-from ponder.corpus.documents import WRAPPERS, Thinker
+from ponder.corpus.documents import Thinker
 from ponder.corpus.phrases import ENGLISH
 from ponder.corpus.tasks import Product
+from ponder.corpus.wrappers import WRAPPERS
 from ponder.errors import PonderError
 from ponder.problems.fingerprint import is_heldout
 from ponder.text.parsing import parse_completion

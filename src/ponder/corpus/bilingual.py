@@ -13,17 +13,10 @@ from random import Random
 from typing import Literal
 
 from ponder.corpus.bilingual_phrases import PHRASES, Language, other, switching
-from ponder.corpus.documents import (
-    WRAPPERS,
-    Document,
-    DocumentWriter,
-    StyleShares,
-    Thinker,
-    chinese,
-    never,
-)
+from ponder.corpus.documents import Document, DocumentWriter, StyleShares, Thinker, never
 from ponder.corpus.phrases import Phrases
 from ponder.corpus.tasks import ChainSum, Gcd, Product, Task
+from ponder.corpus.wrappers import WRAPPERS, chinese
 from ponder.errors import PonderError
 
 MIXED_CHECKS = ("checked", "double")
