@@ -165,7 +165,7 @@ def forked(work: Callable[[], object]) -> int:
 def test_killed_before_any_change_of_the_disk(inputs: Path, whole: Path, folder: Path) -> None:
     expected, kills, number = outputs(whole), 0, 0
     while True:
-        number += 3
+        number += 7
         context = context_of(folder / str(number), config_of(inputs))
 
         def life(context: StageContext = context, number: int = number) -> None:
@@ -180,7 +180,7 @@ def test_killed_before_any_change_of_the_disk(inputs: Path, whole: Path, folder:
         assert forked(lambda context=context: run(context)) == 0
         found = outputs(context.folder)
         assert found == expected, f"killed before change {number}"
-    assert kills >= 5
+    assert kills >= 4
 
 
 def test_it_stops_where_it_is_asked_to_and_goes_on(
@@ -258,7 +258,9 @@ def test_planted_overlaps_are_found_and_counted(inputs: Path, tmp_path: Path) ->
         for n in range(0, 28)
     ]
     path = write_lines(tmp_path / "texts.jsonl", rows)
-    secret = write_lines(tmp_path / "secret.jsonl", [{"question": rows[5]["question"], "answer": "1"}])
+    secret = write_lines(
+        tmp_path / "secret.jsonl", [{"question": rows[5]["question"], "answer": "1"}]
+    )
     settings: dict[str, Any] = {
         "problems": {"path": path, "verifier": VERIFIER},
         "collect": {"num_problems": 100, "group_size": 6},

@@ -71,7 +71,7 @@ def has_format(row: Row, config: FilterConfig) -> str | None:
     if config.format == "r1":
         return "format" if format_fault(full_text(row)) else None
     before, closed, after = full_text(row).rpartition("</think>")
-    is_one = bool(closed) and before.count(THINK) == 1 and before.startswith(THINK)
+    is_one = bool(closed) and before.count(THINK) == 1 and before.lstrip().startswith(THINK)
     return None if is_one and after.strip() and THINK not in after else "format"
 
 

@@ -37,6 +37,7 @@ from ponder.pipeline.stages.sampled import (
     Collected,
     Collector,
     Finish,
+    collected_before,
     open_problems,
 )
 from ponder.pipeline.stages.sampling_estimate import describe, sampling_estimate
@@ -87,6 +88,8 @@ def collect(context: StageContext, config: ColdStartConfig, source: str) -> Coll
     """Sample, verify, choose, rewrite: ``samples.jsonl``."""
     from ponder.verify.verifier_pool import VerifierPool
 
+    if (before := collected_before(context)) is not None:
+        return before
     with VerifierPool() as pool, ExitStack() as stack:
         problems = open_problems(context, pool)
         filters, ending = config.filters, finisher(context, config, pool, stack)

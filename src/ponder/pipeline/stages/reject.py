@@ -28,7 +28,13 @@ from ponder.pipeline.stages.curated import (
 )
 from ponder.pipeline.stages.finishing import Verified
 from ponder.pipeline.stages.models import MODEL_CODE, expected_model, local_model
-from ponder.pipeline.stages.sampled import SAMPLES, Collected, Collector, open_problems
+from ponder.pipeline.stages.sampled import (
+    SAMPLES,
+    Collected,
+    Collector,
+    collected_before,
+    open_problems,
+)
 from ponder.pipeline.stages.sampling_estimate import describe, sampling_estimate
 from ponder.pipeline.stages.teachers import name_of, open_model
 from ponder.pipeline.stages.texts import amount_of
@@ -65,6 +71,8 @@ def collect(context: StageContext, config: RejectConfig, source: str) -> Collect
     """Sample, verify, choose: ``samples.jsonl``."""
     from ponder.verify.verifier_pool import VerifierPool
 
+    if (before := collected_before(context)) is not None:
+        return before
     with VerifierPool() as pool:
         problems = open_problems(context, pool)
         ending = None if config.collect.write_as == "as_sampled" else Verified(pool)

@@ -43,7 +43,7 @@ _LOOK_AHEAD = 16
 _FEWEST_TO_DOUBT = 4
 _MOST_NAMED = 5
 _DOMAINS = {"code": "code", "choice": "stem", "knights_knaves": "logic"}
-_UNSHARED = RewardConfig(accuracy=1.0, format=0.0)
+_VERDICTS_ONLY = RewardConfig(accuracy=1.0, format=0.0)
 
 Chosen = tuple[Problem, Row]
 Finish = Callable[[Sequence[Chosen], int], list[Row | str]]
@@ -143,8 +143,6 @@ class Collector:
                 What was done is on the disk.
         """
         state = Collected.read(self._context.folder / STATE)
-        if self._out.is_file():
-            return state
         if self._is_over(state):
             return self._end(state)
         with disk_errors(self._rollouts):
@@ -209,7 +207,7 @@ class Collector:
         return rollout(
             chunk,
             teacher.generator,
-            RuleScorer(_UNSHARED, limit, self._pool),
+            RuleScorer(_VERDICTS_ONLY, limit, self._pool),
             teacher.make_prompt,
             self._config.collect.group_size,
             self._sampling(),
@@ -257,6 +255,12 @@ class Collector:
 
     def _seed(self, what: str) -> int:
         return derive_seed(self._config.seed, what)
+
+
+def collected_before(context: StageContext) -> Collected | None:
+    """What there is if all was sampled already: then no problem and no model need be opened."""
+    is_whole = (context.folder / SAMPLES).is_file()
+    return Collected.read(context.folder / STATE) if is_whole else None
 
 
 def drawn(problems: ProblemSet, config: SampledConfig) -> list[int]:
