@@ -97,8 +97,7 @@ class DistilConfig(Config):
     model: str = "base-tiny"
     """The student, named likewise."""
     method: Literal["off_policy", "on_policy"] = "off_policy"
-    """off_policy: fine-tuning on the teacher's right answers (the paper's); on_policy: reverse
-    KL to the teacher on the student's own samples (one tokenizer for both)."""
+    """Fine-tuning on the teacher's right answers (the paper's), or reverse KL on the student's."""
     seed: int = Field(default=0, ge=0)
     """Everything random follows from it."""
     device: Literal["auto", "cpu", "cuda"] = "auto"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from ponder.pipeline.kinds import StageKind
 from ponder.pipeline.stages.cold_start import COLD_START
+from ponder.pipeline.stages.distillation import DISTIL
 from ponder.pipeline.stages.evaluation import EVAL
 from ponder.pipeline.stages.fine_tuning import SFT
+from ponder.pipeline.stages.preferences import PREFERENCES
 from ponder.pipeline.stages.pretraining import PRETRAIN
 from ponder.pipeline.stages.reinforcement import RL
 from ponder.pipeline.stages.reject import REJECT
@@ -20,8 +22,10 @@ KINDS: dict[str, StageKind] = {
     "sft": SFT,
     "cold_start": COLD_START,
     "reject": REJECT,
+    "preferences": PREFERENCES,
     "reward_model": REWARD_MODEL,
     "requests": REQUESTS,
     "solutions": SOLUTIONS,
+    "distil": DISTIL,
 }
 """By the name that a recipe's ``kind`` has."""

@@ -1,0 +1,232 @@
+"""The kind "distil": a student learns from a teacher's right answers, or from its probabilities.
+
+off_policy (R1v2 B.4.3): sample the teacher, verify, filter, choose; fine-tune the student on that.
+on_policy: the student samples, the teacher scores (``train.distil``). Both leave a model and rows:
+those that were learnt, or all that the student wrote.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ponder.config.distil import DistilConfig
+from ponder.config.recipes import to_toml
+from ponder.curate.choose import candidates_of
+from ponder.curate.rows import Mark, RowWriter
+from ponder.pipeline.context import StageContext, Stopped
+from ponder.pipeline.kinds import CHECKPOINTS, Estimate, Input, Output, Sources, StageKind
+from ponder.pipeline.stages.curated import READABLE, ROWS, curated, finish, notes_of
+from ponder.pipeline.stages.distillation_config import sampled_config, sft_config, update_size
+from ponder.pipeline.stages.models import MODEL_CODE, local_model
+from ponder.pipeline.stages.sampled import SAMPLES, Collector, domain_of, open_problems
+from ponder.pipeline.stages.sampling_estimate import expected_rows, sampling_estimate
+from ponder.pipeline.stages.teachers import Teacher, name_of, open_model, open_tokenizer
+from ponder.runlog import (
+    RunFolder,
+    list_steps,
+    read_json,
+    read_metrics,
+    read_rollouts,
+    write_json_atomic,
+)
+from ponder.runlog.rollouts import rollouts_path
+
+DATA = "data"
+"""The folder of what was sampled of the teacher, in the stage's own."""
+
+
+def run(context: StageContext) -> None:
+    """Rows and training, from where an earlier process was; then the teacher is measured."""
+    from ponder.train.distil_teacher import teacher_of
+
+    config = stage_config(context)
+    teacher_of(config)
+    assert isinstance(context.config, DistilConfig)
+    folder, _ = context.open_run(to_toml(context.config))
+    if config.method == "off_policy":
+        _sample(context, config, folder)
+        _fine_tune(context, config, folder)
+    else:
+        _train(context, config, folder)
+        _write_rows(config, folder)
+    _measure(context, config, folder)
+
+
+def stage_config(context: StageContext) -> DistilConfig:
+    """The config with the models of the inputs, where there are such."""
+    assert isinstance(context.config, DistilConfig)
+    given = {"teacher": context.optional("teacher"), "model": context.optional("student")}
+    return context.config.model_copy(update={k: str(v) for k, v in given.items() if v})
+
+
+def _sample(context: StageContext, config: DistilConfig, folder: RunFolder) -> None:
+    """DATA/rows.jsonl: the teacher's right, readable, chosen answers, and their card."""
+    from ponder.verify.verifier_pool import VerifierPool
+
+    assert config.teacher is not None
+    data = folder.path / DATA
+    if (data / "summary.json").is_file():  # written last
+        return
+    data.mkdir(exist_ok=True)
+    settings = sampled_config(config)
+    part = replace(context, folder=data, config=settings, inputs={})
+    with folder.lock(), VerifierPool() as pool:
+        problems = open_problems(part, pool)
+        collector = Collector(part, problems, pool, config.filters)
+        collected = collector.run(lambda: _open_teacher(config))
+        summary = curated(part, [data / SAMPLES], data / ROWS, READABLE)
+    dropped = Counter(collected.dropped) + Counter(summary.dropped)
+    notes = notes_of(collected, settings, name_of(config.teacher))
+    finish(part, config.model, collected.num_samples, dropped, notes)
+
+
+def _open_teacher(config: DistilConfig) -> Teacher:
+    """The teacher with its own prompts; those of the rows are what the student will see."""
+    from ponder.text.templates import render
+
+    assert config.teacher is not None
+    tokenizer = open_tokenizer(config.model)
+    return replace(
+        open_model(sampled_config(config), config.teacher),
+        row_prompt=lambda problem: render(config.template, problem.question, tokenizer),
+    )
+
+
+def _fine_tune(context: StageContext, config: DistilConfig, folder: RunFolder) -> None:
+    from ponder.train.sft import fine_tune
+    from ponder.train.sft_record import samples_dir
+
+    if folder.summary_path.exists():
+        shutil.rmtree(samples_dir(folder), ignore_errors=True)  # it may have been killed there
+        return
+    settings = sft_config(config, folder.path / DATA / ROWS)
+    earlier = read_metrics(folder.metrics_path)
+    with context.view.training(earlier) as observer:
+        summary = fine_tune(settings, folder, True, observer, context.should_stop)
+    if not summary.finished:
+        raise Stopped(context.name)
+
+
+def _train(context: StageContext, config: DistilConfig, folder: RunFolder) -> None:
+    from ponder.train.distil import distil_on_policy
+
+    if folder.summary_path.exists():
+        return
+    earlier = read_metrics(folder.metrics_path)
+    with context.view.training(earlier) as observer:
+        summary = distil_on_policy(config, folder, True, observer, context.should_stop)
+    if not summary.finished:
+        raise Stopped(context.name)
+
+
+def _write_rows(config: DistilConfig, folder: RunFolder) -> None:
+    """DATA/rows.jsonl: all that the student wrote and was scored on, with the verdicts."""
+    path = folder.path / DATA / ROWS
+    if path.is_file():
+        return
+    settings = sampled_config(config)
+    with RowWriter(path, at=Mark()) as writer:
+        for step in list_steps(folder.rollouts_dir):
+            for group in read_rollouts(rollouts_path(folder.rollouts_dir, step)):
+                for one in candidates_of(group, domain_of(group.problem, settings), "student"):
+                    about = {**one.row.metadata, "step": step, "verdict": one.verdict.value}
+                    writer.write(replace(one.row, id=f"{step}/{one.row.id}", metadata=about))
+
+
+def _measure(context: StageContext, config: DistilConfig, folder: RunFolder) -> None:
+    """The teacher's figures beside the student's in summary.json."""
+    from ponder.train.distil_eval import measure_teacher
+
+    summary = read_json(folder.summary_path)
+    if "teacher" in summary:
+        return
+    context.view.note("measuring the teacher on the held-out problems")
+    result = measure_teacher(config, folder)
+    figures = result.figures() if result else None
+    write_json_atomic(folder.summary_path, summary | {"method": config.method, "teacher": figures})
+
+
+def estimate(config: DistilConfig, sources: Sources) -> Estimate:
+    """Rows, bytes, and memory: off-policy the more of sampling and learning, on-policy both models.
+
+    Seconds are not predicted: how long completions are is not known before.
+    """
+    from ponder.plan.read import read_shape
+
+    student = _expected(sources, "student", config.model)
+    teacher = _expected(sources, "teacher", config.teacher)
+    shape = read_shape(student)
+    width = 2 if config.dtype == "bfloat16" else 4
+    memory, checkpoint = update_size(config, shape)
+    if config.method == "off_policy":
+        sampled = sampled_config(config.model_copy(update={"teacher": str(teacher)}))
+        found = sampling_estimate(sampled, teacher)
+        rows = expected_rows(sampled)
+        num_bytes, memory = found.bytes or 0.0, max(memory, found.memory or 0.0)
+    else:
+        policy = config.on_policy
+        rows = policy.steps * policy.prompts_per_step * policy.group_size
+        num_bytes = rows * config.sampling.max_completion_tokens * 6.0
+        memory += read_shape(teacher).num_parameters * width if teacher else 0
+    return Estimate(
+        bytes=num_bytes + checkpoint * config.checkpoint.keep,
+        rows=rows,
+        memory=memory,
+        model=student,
+    )
+
+
+def _expected(sources: Sources, name: str, otherwise: Any) -> Any:
+    """A model of the shape that the stage will open."""
+    for source in sources.get(name, ()):
+        if source.path is not None:
+            return str(source.path)
+        if source.estimate.model is not None:
+            return source.estimate.model
+    return otherwise
+
+
+def describe(config: DistilConfig) -> str:
+    """What is sampled, and how it is learnt."""
+    if config.method == "on_policy":
+        policy = config.on_policy
+        size = f"{policy.prompts_per_step} x {policy.group_size}"
+        return f"on-policy: {policy.steps} steps of {size} of the student's own samples"
+    collect, learn = config.collect, config.off_policy
+    sampled = f"{collect.num_problems:,} problems x {collect.group_size} of the teacher"
+    return f"{sampled}, {learn.epochs} epochs, updates of {learn.samples} samples"
+
+
+def files(config: DistilConfig) -> Mapping[str, Path]:
+    """The models, where they are on this machine."""
+    teacher = local_model(config.teacher).get("model") if config.teacher else None
+    return local_model(config.model) | ({"teacher": teacher} if teacher else {})
+
+
+DISTIL = StageKind(
+    config_class=DistilConfig,
+    inputs={
+        "teacher": Input("model", optional=True),
+        "student": Input("model", optional=True),
+    },
+    outputs={"model": Output("model", CHECKPOINTS), "rows": Output("rows", f"{DATA}/{ROWS}")},
+    run=run,
+    estimate=estimate,
+    describe=describe,
+    code=(
+        *MODEL_CODE,
+        "ponder.curate",
+        "ponder.train",
+        "ponder.pipeline.stages.curated",
+        "ponder.pipeline.stages.distillation",
+        "ponder.pipeline.stages.distillation_config",
+        "ponder.pipeline.stages.sampled",
+        "ponder.pipeline.stages.teachers",
+    ),
+    files=files,
+)

@@ -1,0 +1,95 @@
+"""A distillation's settings as the parts that do the work read them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ponder.config.distil import DistilConfig
+from ponder.config.sampling_stage import SampledConfig
+from ponder.config.sft import SFTBatchConfig, SFTConfig, SFTDataConfig, SFTEvalConfig
+from ponder.plan.shape import ModelShape
+
+
+def sampled_config(config: DistilConfig) -> SampledConfig:
+    """How the teacher is sampled."""
+    assert config.teacher is not None
+    return SampledConfig(
+        name=config.name,
+        model=config.teacher,
+        seed=config.seed,
+        device=config.device,
+        dtype=config.dtype,
+        threads=config.threads,
+        unsafe=config.unsafe,
+        problems=config.problems,
+        template=config.template,
+        sampling=config.sampling,
+        engine=config.engine,
+        collect=config.collect,
+        filters=config.filters,
+        choose=config.choose,
+        dedupe=config.dedupe,
+        decontaminate=config.decontaminate,
+    )
+
+
+def sft_config(config: DistilConfig, rows: Path) -> SFTConfig:
+    """How the student is fine-tuned on ``rows``."""
+    learn = config.off_policy
+    return SFTConfig(
+        name=config.name,
+        model=config.model,
+        seed=config.seed,
+        epochs=learn.epochs,
+        device=config.device,
+        dtype=config.dtype,
+        threads=config.threads,
+        unsafe=config.unsafe,
+        data=SFTDataConfig(path=rows, max_tokens=learn.max_tokens),
+        template=config.template,
+        batch=SFTBatchConfig(samples=learn.samples, **config.batch.model_dump()),
+        optimizer=config.optimizer,
+        lora=config.lora,
+        problems=config.problems,
+        engine=config.engine,
+        eval=SFTEvalConfig(
+            **config.eval.model_dump(),
+            max_completion_tokens=config.sampling.max_completion_tokens,
+            max_batch_size=config.sampling.max_batch_size,
+        ),
+        checkpoint=config.checkpoint,
+    )
+
+
+def update_size(config: DistilConfig, shape: ModelShape) -> tuple[float, float]:
+    """(peak bytes of the student's update, bytes of its checkpoint) by the planner."""
+    from ponder.plan.devices import this_cpu, this_gpu
+    from ponder.plan.memory import Sizes
+    from ponder.plan.supervised import Texts, update_cost
+    from ponder.train.sft_learner import resolve_batch
+
+    device = (None if config.device == "cpu" else this_gpu()) or this_cpu()
+    learn, policy = config.off_policy, config.on_policy
+    batch = resolve_batch(
+        SFTBatchConfig(**config.batch.model_dump()), "cuda" if device.is_gpu else "cpu"
+    )
+    samples = learn.samples
+    if config.method == "on_policy":
+        samples = policy.prompts_per_step * policy.group_size // policy.minibatches
+    prompt, limit = 128, config.sampling.max_completion_tokens
+    cost = update_cost(
+        Texts(samples, prompt, limit, prompt + limit),
+        shape,
+        device,
+        Sizes(
+            batch.microbatch_tokens,
+            batch.logprob_chunk_tokens,
+            "layers" if batch.recompute == "layers" else "none",
+            0.0,
+        ),
+        config.dtype,
+        config.optimizer,
+        config.lora,
+        config.batch.compile and device.is_gpu,
+    )
+    return cost.memory, cost.checkpoint
