@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ponder.config.distil import DistilConfig
 from ponder.config.fields import leaf_fields
 from ponder.config.pretrain import PretrainConfig
 from ponder.config.recipes import COMMAND_LINE, DEFAULT, AnyConfig, Recipe
@@ -94,6 +95,8 @@ def _sums(config: AnyConfig) -> Iterator[tuple[str, str]]:
         return _sft_arithmetic(config)
     if isinstance(config, RewardModelConfig):
         return _reward_arithmetic(config)
+    if isinstance(config, DistilConfig):
+        return _distil_arithmetic(config)
     return _pretrain_arithmetic(config)
 
 
@@ -126,7 +129,7 @@ def rl_arithmetic(config: RLConfig) -> Iterator[tuple[str, str]]:
     yield "held-out evaluation", _evaluation(config)
 
 
-def _evaluation(config: RLConfig | SFTConfig) -> str:
+def _evaluation(config: RLConfig | SFTConfig | DistilConfig) -> str:
     samples = config.eval.num_problems * config.eval.k
     if not samples:
         return "none (eval.num_problems = 0)"
@@ -176,3 +179,29 @@ def _reward_arithmetic(config: RewardModelConfig) -> Iterator[tuple[str, str]]:
     yield "updates", f"{config.epochs} epochs of all that is not held out / {size}"
     share = f"{data.heldout_share:.0%} of the prompts of data.path"
     yield "held out", str(data.heldout_path or share)
+
+
+def _distil_arithmetic(config: DistilConfig) -> Iterator[tuple[str, str]]:
+    """What is sampled and learnt, by either method."""
+    yield (
+        "teacher -> student",
+        f"{config.teacher or 'not named yet: teacher=MODEL'} -> {config.model}",
+    )
+    if config.method == "on_policy":
+        policy = config.on_policy
+        size = policy.prompts_per_step * policy.group_size
+        yield "samples per step", f"{policy.prompts_per_step} x {policy.group_size} = {size:,}"
+        yield (
+            "samples of the student",
+            f"{policy.steps:,} steps x {size:,} = {policy.steps * size:,}",
+        )
+        updates = policy.steps * policy.minibatches
+        yield "total updates", f"{policy.steps:,} steps x {policy.minibatches} = {updates:,}"
+    else:
+        collect, learn = config.collect, config.off_policy
+        most = collect.num_problems * collect.group_size
+        sum_ = f"{collect.num_problems:,} problems x {collect.group_size} = {most:,} at most"
+        yield "samples of the teacher", sum_
+        yield "kept of a problem", f"{config.choose.at_most} at most, of the right and readable"
+        yield "updates", f"{learn.epochs} epochs of the kept rows / {learn.samples}"
+    yield "held-out evaluation", _evaluation(config)

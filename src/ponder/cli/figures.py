@@ -51,6 +51,9 @@ def _curves(watch: Watch, width: int) -> Iterator[tuple[str, str, str]]:
         yield "accuracy", f"{row['reward/accuracy']:.1%}", curve("reward/accuracy", 1.0)
     if "reward/mean" in row:
         yield "reward", f"{row['reward/mean']:.3f}", curve("reward/mean")
+    if "distil/reverse_kl" in row:
+        kl = f"{row['distil/reverse_kl']:.4f} nats"
+        yield "KL to the teacher", kl, curve("distil/reverse_kl")
     if "rollout/mean_tokens" in row:
         tokens = f"{row['rollout/mean_tokens']:.1f} tokens"
         yield "length", tokens, curve("rollout/mean_tokens")
@@ -101,7 +104,9 @@ def _parts(row: Row) -> list[str]:
 
 
 def _step_parts(row: Row) -> list[str]:
+    near = f"KL to the teacher {row['distil/reverse_kl']:.4f}" if "distil/reverse_kl" in row else ""
     return [
+        *filter(None, [near]),
         f"accuracy {row.get('reward/accuracy', 0.0):.3f}",
         f"reward {row.get('reward/mean', 0.0):.3f}",
         f"tokens {row.get('rollout/mean_tokens', 0.0):.1f}",

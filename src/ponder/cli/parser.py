@@ -14,6 +14,16 @@ RECIPE is a name that `ponder recipes` lists or a path to a .toml file. Any knob
 it, e.g. `ponder train zero-tiny seed=1 problems.task=gcd out=runs/gcd`; `--explain` prints all.
 Ctrl-C finishes the step and writes a checkpoint; Ctrl-C again quits at once."""
 
+_DISTIL = """\
+Distil TEACHER into STUDENT: two models as `ponder eval` names them (a run's folder, say).
+
+method=off_policy (the paper's) samples the teacher, keeps right and readable answers and fine-tunes
+the student on them; method=on_policy lets the student write and brings it nearer to the teacher's
+probabilities, token by token (one tokenizer for both). Problems are those of --recipe, or
+    ponder distil runs/zero-1 base-tiny problems.task=products collect.num_problems=500
+It ends with a table: the student before and after, the teacher. Ctrl-C stops where nothing is lost
+(--resume RUN goes on); Ctrl-C again quits at once, which loses little."""
+
 _PLAN = """\
 Predict the memory and time of a step, and the sizes that a run would choose; nothing is run.
 
@@ -92,6 +102,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"ponder {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_train(_command(commands, "train", "train a model as a recipe says", _TRAIN))
+    _add_distil(_command(commands, "distil", "teach a model what another can", _DISTIL))
     _add_plan(_command(commands, "plan", "predict memory and time of a step", _PLAN))
     _command(commands, "recipes", "list the recipes", "List the recipes that ship with Ponder.")
     _add_pipeline(_command(commands, "pipeline", "run the stages of R1", _PIPELINE))
@@ -124,6 +135,26 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("overrides", metavar="key.sub=value", nargs="*", help="settings on top")
     parser.set_defaults(overrides=[])
     parser.add_argument("--resume", metavar="RUN", type=Path, help="go on with an interrupted run")
+    parser.add_argument(
+        "--explain", action="store_true", help="print every knob and where it came from; do not run"
+    )
+
+
+def _add_distil(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("teacher", metavar="TEACHER", nargs="?", help="who is learnt from")
+    parser.add_argument("student", metavar="STUDENT", nargs="?", help="who learns")
+    parser.add_argument("overrides", metavar="key.sub=value", nargs="*", help="settings on top")
+    parser.set_defaults(overrides=[])
+    parser.add_argument(
+        "--recipe", default="distil", metavar="RECIPE", help='of kind "distil" (default: distil)'
+    )
+    parser.add_argument(
+        "--out", metavar="RUN", type=Path, help="the folder (default: runs/NAME-TIME)"
+    )
+    parser.add_argument("--resume", metavar="RUN", type=Path, help="go on with an interrupted run")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="print what it would take; do not run"
+    )
     parser.add_argument(
         "--explain", action="store_true", help="print every knob and where it came from; do not run"
     )

@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 from pydantic import ValidationError
 
+from ponder.config.distil import DistilConfig
 from ponder.config.overrides import read_toml_value
 from ponder.config.recipes import read_config
 from ponder.config.reward_model import RewardModelConfig
@@ -100,5 +101,5 @@ def choose_model(spec: str) -> ModelChoice:
         raise PonderError("MODEL", spec, fix)
     if isinstance(config, RLConfig):
         return ModelChoice(str(checkpoint), config, config.template)
-    template = config.template if isinstance(config, SFTConfig) else None
+    template = config.template if isinstance(config, SFTConfig | DistilConfig) else None
     return ModelChoice(str(checkpoint), template=template)

@@ -7,6 +7,7 @@ import shutil
 import time
 from argparse import Namespace
 from pathlib import Path
+from typing import TypeAlias
 
 from rich.console import Console
 
@@ -18,8 +19,9 @@ from ponder.cli.pretrain import watch_pretraining
 from ponder.cli.quiet import quiet_transformers
 from ponder.cli.stop import StopOnSignal
 from ponder.cli.watch import Watch
+from ponder.config.distil import DistilConfig
 from ponder.config.pretrain import PretrainConfig
-from ponder.config.recipes import AnyConfig, load_recipe, read_config, to_toml
+from ponder.config.recipes import load_recipe, read_config, to_toml
 from ponder.config.reward_model import RewardModelConfig
 from ponder.config.rl import RLConfig
 from ponder.config.sft import SFTConfig
@@ -29,6 +31,7 @@ from ponder.runlog.metrics import read_metrics
 from ponder.train.summary import Summary
 
 INTERRUPTED = 130
+_Trained: TypeAlias = RLConfig | PretrainConfig | SFTConfig | RewardModelConfig
 
 
 def run(arguments: Namespace) -> int:
@@ -42,13 +45,17 @@ def run(arguments: Namespace) -> int:
     if arguments.explain:
         print_explanation(recipe, out)
         return 0
+    if isinstance(recipe.config, DistilConfig):
+        from ponder.cli.distil import start
+
+        return start(recipe.config, out)
     path = recipe.config.out or new_run_path(recipe.config.name)
     existed = os.path.exists(path)  # unlike path.exists(), False also for impossible names
     folder = RunFolder.create(path, to_toml(recipe.config))
     try:
         return _train(recipe.config, folder, False, out)
     except PonderError:
-        _discard_unused(folder, existed)
+        discard_unused(folder, existed)
         raise
 
 
@@ -58,10 +65,14 @@ def _resume(arguments: Namespace, out: Console) -> int:
         fix = "a resumed run keeps its own config.toml; give --resume RUN and nothing else"
         raise PonderError("--resume", " ".join([*extra, *["--explain"] * arguments.explain]), fix)
     folder = RunFolder.open(arguments.resume)
-    return _train(read_config(folder.config_path), folder, True, out)
+    config = read_config(folder.config_path)
+    if isinstance(config, DistilConfig):
+        fix = f"this is a distillation: ponder distil --resume {folder.path}"
+        raise PonderError("--resume", str(folder.path), fix)
+    return _train(config, folder, True, out)
 
 
-def _train(config: AnyConfig, folder: RunFolder, resume: bool, out: Console) -> int:
+def _train(config: _Trained, folder: RunFolder, resume: bool, out: Console) -> int:
     if isinstance(config, PretrainConfig):
         quiet_transformers()
         with folder.lock():
@@ -105,7 +116,7 @@ def new_run_path(name: str) -> Path:
     return path
 
 
-def _discard_unused(folder: RunFolder, existed: bool) -> None:
+def discard_unused(folder: RunFolder, existed: bool) -> None:
     """Remove the folder of a run that failed before its first step, so that a retry may have it."""
     used = [folder.checkpoints_dir, folder.rollouts_dir]
     if any(any(part.iterdir()) for part in used if part.is_dir()):

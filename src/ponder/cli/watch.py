@@ -20,6 +20,7 @@ CURVES = (
     "loss/total",
     "eval/loss",
     "preference/accuracy",
+    "distil/reverse_kl",
 )
 """The metrics whose history is drawn."""
 
