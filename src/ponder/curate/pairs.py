@@ -12,7 +12,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from ponder.curate.preferences import Pair
 from ponder.errors import PonderError
@@ -97,6 +97,16 @@ class PairCounts:
     extra: dict[str, float] = field(default_factory=dict)
 
 
+class MarginJudge(Protocol):
+    """Says how much better one of two completions is."""
+
+    settings: PairSettings
+
+    def margins(self, candidates: Sequence[Candidate]) -> list[float | None]:
+        """For each, how much its first completion is better, in [-2, 2]; None: no verdict."""
+        ...
+
+
 class PairJudge:
     """Margins of candidates, by asking a generator. Arguments as for ``LLMJudge``."""
 
@@ -159,7 +169,7 @@ def read_verdict(text: str) -> float | None:
 
 def build_pairs(
     candidates: Iterable[Candidate],
-    judge: PairJudge,
+    judge: MarginJudge,
     counts: PairCounts | None = None,
     batch_size: int = 256,
     length: Callable[[str], int] = len,
@@ -187,7 +197,7 @@ def build_pairs(
 
 
 def judge_batch(
-    candidates: Sequence[Candidate], judge: PairJudge, counts: PairCounts
+    candidates: Sequence[Candidate], judge: MarginJudge, counts: PairCounts
 ) -> Iterator[Pair]:
     """The pairs of a batch whose margin is large enough; ``counts`` learns of the others."""
     counts.candidates += len(candidates)

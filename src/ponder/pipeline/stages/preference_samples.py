@@ -1,0 +1,136 @@
+"""The completions that preferences are about, a file a chunk; a rule judges them as they come."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from ponder.config.preferences import PreferencesConfig
+from ponder.config.rl import RewardConfig
+from ponder.errors import PonderError
+from ponder.pipeline.context import StageContext
+from ponder.rollout.rollout import Pending
+from ponder.runlog import read_rollouts, write_rollouts
+from ponder.runlog.durable import disk_errors, remove_stale
+from ponder.runlog.rollouts import rollouts_path
+from ponder.seeds import derive_seed
+from ponder.types import Completion, Group, Judgement, Problem, Prompt, Rollout, Sampling, Verdict
+
+if TYPE_CHECKING:
+    from ponder.rollout.rollout import Scorer
+
+_UNSHARED = RewardConfig(accuracy=1.0, format=0.0)
+_LOOK_AHEAD = 16
+
+
+class Sampler:
+    """Samples chunks of problems. Opens the model when the first chunk needs it.
+
+    Raises:
+        PonderError: the problems cannot be read, or there is no such rule.
+    """
+
+    def __init__(
+        self, context: StageContext, config: PreferencesConfig, source: str, stack: ExitStack
+    ) -> None:
+        from ponder.problems.split import build_problems
+
+        if config.judge.rule:
+            check_rule(config.judge.rule)
+        self._context, self._config, self._source, self._stack = context, config, source, stack
+        self._problems = build_problems(config.problems, config.seed).train
+        there = len(self._problems)
+        chance = Random(derive_seed(config.seed, "problems"))
+        self.order = chance.sample(range(there), min(there, config.num_prompts))
+        self._opened: tuple[Any, Any] | None = None
+        self._scorer: Scorer | None = None
+        self._folder = context.folder / "rollouts"
+        with disk_errors(self._folder):
+            self._folder.mkdir(exist_ok=True)
+        remove_stale(self._folder)
+
+    def groups(self, number: int, places: Sequence[int]) -> list[Group]:
+        """The groups of a chunk; those on the disk are not sampled again."""
+        path = rollouts_path(self._folder, number)
+        if not path.is_file():
+            write_rollouts(self._folder, number, self._sample(self._of(places)))
+        return read_rollouts(path)
+
+    def _of(self, places: Sequence[int]) -> list[Problem]:
+        problems = [self._problems[place] for place in places]
+        rule = self._config.judge.rule
+        return [replace(problem, verifier=rule) for problem in problems] if rule else problems
+
+    def _sample(self, problems: Sequence[Problem]) -> list[Group]:
+        from ponder.rollout.rollout import rollout
+
+        generator, make_prompt = self._open()
+        sampling = self._config.sampling
+        return rollout(
+            problems,
+            generator,
+            self._open_scorer(problems),
+            make_prompt,
+            self._config.group_size,
+            Sampling(
+                sampling.temperature,
+                sampling.top_p,
+                sampling.top_k,
+                sampling.max_completion_tokens,
+            ),
+            derive_seed(self._config.seed, "samples"),
+        )
+
+    def _open(self) -> tuple[Any, Any]:
+        if self._opened is None:
+            from ponder.pipeline.stages.judged import open_generator
+            from ponder.rollout.prompts import PromptMaker
+
+            generator, tokenizer = open_generator(self._config, self._source)
+            self._opened = generator, PromptMaker(self._config.template, tokenizer)
+        return self._opened
+
+    def _open_scorer(self, problems: Sequence[Problem]) -> Scorer:
+        if self._scorer is None:
+            self._scorer = Unjudged()
+            if self._config.judge.by == "rule":
+                self._scorer = self._rule(problems)
+        return self._scorer
+
+    def _rule(self, problems: Sequence[Problem]) -> Scorer:
+        from ponder.rollout.scorer import RuleScorer
+        from ponder.verify.verifier_pool import VerifierPool
+
+        pool = self._stack.enter_context(VerifierPool())
+        notes = pool.prepare(problems[:_LOOK_AHEAD], self._config.unsafe)
+        for note in notes:
+            self._context.view.note(note)
+        return RuleScorer(_UNSHARED, self._config.sampling.max_completion_tokens, pool)
+
+
+def check_rule(rule: str) -> None:
+    """PonderError where there is no such rule, or it is a model."""
+    from ponder.config.preference import BY_MODEL
+    from ponder.verify.verifiers import verifier_named
+
+    if rule in BY_MODEL:
+        fix = 'this is a model, no rule: name a verifier that is one, or "module:function"'
+        raise PonderError("judge.rule", rule, fix)
+    try:
+        verifier_named(rule)
+    except PonderError as error:
+        raise PonderError("judge.rule", error.value, error.fix) from error
+
+
+class Unjudged:
+    """A scorer for completions that are judged later, when all of a chunk are there."""
+
+    def submit(
+        self, problem: Problem, prompt: Prompt, completion: Completion, seed: int
+    ) -> Pending:
+        """A rollout without a verdict."""
+        judgement = Judgement(Verdict.ERROR, None, "judged later")
+        return lambda: Rollout(completion, judgement, {}, None)
