@@ -71,6 +71,19 @@ def test_a_group_of_another_problems_rollouts_is_refused(make_group: Any) -> Non
         make_batch([group], config(), 0)
 
 
+def test_text_of_an_endpoint_has_no_place_in_a_policy_gradient(make_group: Any) -> None:
+    """Not even where its advantage would leave the loss: other policies are no baseline."""
+    group = make_group("a", [1, 0, None], [2, 2, 2])
+    told = group.rollouts[2].completion
+    told.token_ids, told.sampler_logprobs, told.counted_tokens = [], [], 7
+    with pytest.raises(GuardError, match="endpoint"):
+        make_batch([group], config(), 0)
+    told.counted_tokens = None
+    told.token_ids = [1, 2]
+    with pytest.raises(GuardError, match="2 tokens and 0 log-probabilities"):
+        make_batch([group], config(), 0)
+
+
 def test_nothing_but_errors_is_an_empty_batch(make_group: Any) -> None:
     batch = make_batch([make_group("a", [None, None], [2, 2])], config(), 0)
     assert batch.rows == []

@@ -63,6 +63,14 @@ def test_overlong_part_by_hand() -> None:
     assert parts(GOOD, 100, RewardLimits(100, 0))["overlong"] == 0.0
 
 
+def test_overlong_part_counts_an_endpoints_tokens_as_it_says() -> None:
+    told = Completion("p", 0, [], GOOD, [], "stop", counted_tokens=90)
+    scored = Scored(
+        PROBLEM, told, verify(PROBLEM, GOOD), ALL, RewardLimits(100, 20), (7, "p", 0), GOOD
+    )
+    assert reward_parts(scored)["overlong"] == -0.5
+
+
 def test_random_reward_is_a_fair_coin_of_the_key_alone() -> None:
     keys = [(seed, f"p{i}", j) for seed in (0, 1) for i in range(500) for j in range(8)]
     tosses = [coin(key) for key in keys]

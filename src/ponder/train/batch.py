@@ -74,10 +74,11 @@ def make_batch(groups: Sequence[Group], config: RLConfig, step: int) -> Batch:
     Rollouts whose verdict is ``error`` leave their group: its mean and deviation are those of the
     others. With ``mask_truncated``, completions cut at the limit stay in their group's mean and
     leave the loss. Groups are never split between minibatches.
-    Raises GuardError where a group holds rollouts of another problem.
+    Raises GuardError where a group holds rollouts of another problem, or text without tokens.
     """
     for group in groups:
         check_one_problem(group)
+        check_tokens(group)
     fill_advantages(groups, config.algorithm)
     shuffled = list(groups)
     random.Random(derive_seed(config.seed, "minibatches", step)).shuffle(shuffled)
@@ -96,6 +97,19 @@ def check_one_problem(group: Group) -> None:
             f"the group of problem {group.problem.id!r} holds rollouts of {sorted(ids)}: the "
             "generator returned completions in another order than its prompts"
         )
+
+
+def check_tokens(group: Group) -> None:
+    """Only what the policy's own tokenizer wrote has a place in a policy gradient: of an endpoint's
+    text there are neither tokens nor log-probabilities, and its count of tokens is not ours."""
+    for completion in (rollout.completion for rollout in group.rollouts):
+        counted = completion.counted_tokens is not None
+        if counted or len(completion.sampler_logprobs) != len(completion.token_ids):
+            raise GuardError(
+                f"a completion of problem {group.problem.id!r} has {len(completion.token_ids)} "
+                f"tokens and {len(completion.sampler_logprobs)} log-probabilities: it is text of "
+                "an endpoint, which can be fine-tuned on, but not reinforced"
+            )
 
 
 def fill_advantages(groups: Sequence[Group], algorithm: AlgorithmConfig) -> None:

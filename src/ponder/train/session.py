@@ -14,14 +14,6 @@ from ponder.errors import PonderError
 from ponder.evals.evaluate import evaluate
 from ponder.evals.result import EvalResult
 from ponder.generate.local import LocalGenerator
-from ponder.models.load import Loaded, load_model, save_model
-from ponder.models.lora import (
-    ADAPTER_FOLDER,
-    add_lora,
-    load_adapters,
-    merged_state_dict,
-    save_adapters,
-)
 from ponder.models.packed import check_trainable
 from ponder.plan import Plan
 from ponder.plan.here import plan_run
@@ -39,6 +31,7 @@ from ponder.train.preferences import check_same, digests, open_preferences, rewa
 from ponder.train.sizes import resolve_sizes
 from ponder.train.state import TrainerState
 from ponder.train.threads import usable_cores
+from ponder.train.trainable import open_trainable, save_trainable
 from ponder.types import Group, Problem, ProblemSource, Sampling
 from ponder.verify.verifier_pool import VerifierPool
 
@@ -93,7 +86,8 @@ class Session:
 
     def save(self, folder: Path, next_step: int, seconds: float) -> None:
         """Fill a checkpoint: a Hugging Face folder, and the trainer's state beside it."""
-        self._save_model(folder)
+        config = self.config
+        save_trainable(self.policy.model, self.tokenizer, folder, config.lora, config.model)
         state = TrainerState(
             next_step=next_step,
             num_updates=self.policy.num_updates,
@@ -104,15 +98,6 @@ class Session:
             reward_models=self.reward_models,
         )
         state.write(folder)
-
-    def _save_model(self, folder: Path) -> None:
-        """A plain Hugging Face folder; adapters are merged in it, and beside it as they are."""
-        model = self.policy.model
-        if not self.config.lora.rank:
-            save_model(model, self.tokenizer, folder)
-            return
-        save_model(model, self.tokenizer, folder, merged_state_dict(model))
-        save_adapters(model, folder / ADAPTER_FOLDER, self.config.model)
 
     def _sample(self, problems: Sequence[Problem], seed: int) -> list[Group]:
         sampling = self.config.sampling
@@ -146,7 +131,14 @@ def open_session(config: RLConfig, checkpoint: Path | None) -> Session:
     torch.set_num_threads(config.threads or (state.num_threads if state else usable_cores()))
     plan = plan_run(config, str(checkpoint) if checkpoint else config.model)
     config = resolve_sizes(config, plan)
-    model, tokenizer = _open_model(config, checkpoint)
+    model, tokenizer = open_trainable(
+        config.model,
+        config.device,
+        config.dtype,
+        config.lora,
+        derive_seed(config.seed, "lora"),
+        checkpoint,
+    )
     check_trainable(model)
     problems = build_problems(config.problems, config.seed)
     stream = open_stream(problems.train, config)
@@ -190,19 +182,6 @@ def first_problems(train: ProblemSource) -> list[Problem]:
     sources = train.parts if isinstance(train, MixedTrain) else [train]
     each = -(-LOOK_AHEAD // len(sources))
     return [source[i] for source in sources for i in range(min(each, len(source)))]
-
-
-def _open_model(config: RLConfig, checkpoint: Path | None) -> Loaded:
-    """The model to train: the checkpoint's; with adapters, the config's and the checkpoint's
-    adapters (the weights in the checkpoint are merged)."""
-    if not config.lora.rank:
-        source = str(checkpoint) if checkpoint else config.model
-        return load_model(source, config.device, config.dtype)
-    model, tokenizer = load_model(config.model, config.device, config.dtype)
-    add_lora(model, config.lora, derive_seed(config.seed, "lora"))
-    if checkpoint is not None:
-        load_adapters(model, checkpoint / ADAPTER_FOLDER)
-    return model, tokenizer
 
 
 def _plan_note(plan: Plan | None) -> list[str]:

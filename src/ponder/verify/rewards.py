@@ -91,7 +91,7 @@ def overlong(scored: Scored) -> float:
         return 0.0
     from ponder.algo.overlong import soft_overlong  # its package imports torch; verifiers need none
 
-    num_tokens = len(scored.completion.token_ids)
+    num_tokens = scored.completion.num_tokens
     return soft_overlong(num_tokens, limits.max_completion_tokens, limits.overlong_buffer_tokens)
 
 
