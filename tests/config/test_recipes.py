@@ -24,7 +24,7 @@ def test_every_recipe_resolves_and_says_what_it_is(name: str) -> None:
 
 
 def test_the_presets() -> None:
-    assert preset_names() == ["modern", "r1_paper", "r1_reasoning"]
+    assert preset_names() == ["modern", "r1_paper", "r1_reasoning", "r1_scenarios"]
 
 
 def test_r1s_reasoning_stage_adds_language_consistency(tmp_path: Path) -> None:
@@ -35,6 +35,21 @@ def test_r1s_reasoning_stage_adds_language_consistency(tmp_path: Path) -> None:
     reward = config.reward
     assert (reward.accuracy, reward.format, reward.language) == (1.0, 1.0, 1.0)
     assert config.algorithm.clip_high == 10.0
+
+
+def test_r1s_stage_for_all_scenarios_has_the_papers_values(tmp_path: Path) -> None:
+    """arXiv 2501.12948 v2, section 3.2.2: those of the first stage, but for what is asserted."""
+    path = tmp_path / "mine.toml"
+    path.write_text('extends = "r1_scenarios"\n[problems]\ntask = "gcd"\n')
+    config = load_recipe(path).config
+    assert isinstance(config, RLConfig)
+    assert config.sampling.temperature == 0.7
+    updates = config.steps * config.batch.minibatches
+    first = config.preference.first_step(config.steps)
+    assert abs(updates - 1700) < 16
+    assert (config.steps - first) * config.batch.minibatches == 400
+    assert (config.reward.preference, config.reward.language) == (1.0, 1.0)
+    assert (config.algorithm.clip_low, config.algorithm.clip_high) == (10.0, 10.0)
 
 
 def test_the_paper_recipe_has_the_papers_values() -> None:
