@@ -110,11 +110,15 @@ MakeRollout = Callable[..., Rollout]
 
 
 def rollout(
-    verdict: Verdict, tokens: int, finish: str = "stop", text: str = "", language: float = 1.0
+    verdict: Verdict,
+    tokens: int,
+    finish: str = "stop",
+    text: str = "It is 2.",
+    language: float = 1.0,
 ) -> Rollout:
     ids = list(range(tokens))
     completion = Completion("p", 0, ids, text, [-1.0] * tokens, finish)  # type: ignore[arg-type]
-    parts = {"language": language, "repetition": 0.0}
+    parts = {"language": language}
     return Rollout(completion, Judgement(verdict), parts, 1.0)
 
 
@@ -126,7 +130,7 @@ def test_measures_by_hand() -> None:
     yes, no, error = Verdict.CORRECT, Verdict.INCORRECT, Verdict.ERROR
     groups = [
         group(rollout(yes, 10), rollout(no, 20, finish="length")),
-        group(rollout(yes, 40, language=0.9), rollout(error, 1000)),
+        group(rollout(yes, 40, text="It 就是二。", language=0.9), rollout(error, 1000)),
         group(rollout(error, 1000)),
     ]
     found = measures_of(groups)

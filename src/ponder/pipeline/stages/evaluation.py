@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ponder.verify.verifier_pool import VerifierPool
 
 TABLE = "table.json"
-_PARTS = RewardConfig(language=1.0, repetition=1.0)
+_PARTS = RewardConfig(language=1.0)
 """Rewards are not used; their parts are what the table measures beside verdicts."""
 
 
@@ -196,6 +196,7 @@ EVAL = StageKind(
     describe=describe,
     code=(
         *MODEL_CODE,
+        "ponder.curate",
         "ponder.evals",
         "ponder.pipeline.stages.evaluation",
         "ponder.pipeline.stages.measures",

@@ -5,47 +5,41 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 
+from ponder.config.curate import FilterConfig
+from ponder.curate.choose import candidates_of
+from ponder.curate.filters import drop_reason
+from ponder.curate.row import Row
 from ponder.evals.metrics import mean_and_stderr
-from ponder.text.repetition import ending_loop
 from ponder.types import Group, Rollout, Verdict
 
-ONE_LANGUAGE = 0.95
-"""At least this share of a thought's words must be in one language for it to be readable."""
-LITTLE_REPETITION = -0.1
-"""At least this repetition part (see ``text.repetition``)."""
+READABLE = FilterConfig(format="any")
+"""What a completion must be like to count as readable: as for data, but for the tags."""
 
 
-def accuracy(rollout: Rollout) -> float:
+def accuracy(rollout: Rollout, row: Row) -> float:
     """1 if the verdict is correct."""
     return float(rollout.is_correct)
 
 
-def tokens(rollout: Rollout) -> float:
+def tokens(rollout: Rollout, row: Row) -> float:
     """Length of the completion."""
     return float(rollout.num_tokens)
 
 
-def consistency(rollout: Rollout) -> float:
+def consistency(rollout: Rollout, row: Row) -> float:
     """The share of the thought's words that are in the question's language."""
     return rollout.reward_parts["language"]
 
 
-def readability(rollout: Rollout) -> float:
+def readability(rollout: Rollout, row: Row) -> float:
     """1 if a person could read it: it ended, in one language, without repeating itself.
 
-    The paper filters its cold-start data for readability by repetition and language mixing
-    (R1v2 B.3.2) and gives no number; the thresholds are ours.
+    These are the filters of cold-start data (``curate.filters``), whose thresholds are ours.
     """
-    parts, completion = rollout.reward_parts, rollout.completion
-    return float(
-        completion.finish_reason == "stop"
-        and parts["language"] >= ONE_LANGUAGE
-        and parts["repetition"] >= LITTLE_REPETITION
-        and ending_loop(completion.text) is None
-    )
+    return float(drop_reason(row, READABLE) is None)
 
 
-MEASURES: Mapping[str, Callable[[Rollout], float]] = {
+MEASURES: Mapping[str, Callable[[Rollout, Row], float]] = {
     "accuracy": accuracy,
     "tokens": tokens,
     "readability": readability,
@@ -59,18 +53,20 @@ def measures_of(groups: Sequence[Group]) -> dict[str, dict[str, float | int | No
     Means over problems of their means over samples, errors clustered by problem
     (``mean_and_stderr``); rollouts whose verdict is ``error`` leave.
     """
+    counting = [
+        [
+            (rollout, candidate.row)
+            for rollout, candidate in zip(group.rollouts, candidates_of(group, "", ""), strict=True)
+            if rollout.judgement.verdict is not Verdict.ERROR
+        ]
+        for group in groups
+    ]
     found: dict[str, dict[str, float | int | None]] = {}
     for name, measure in MEASURES.items():
         means = [
-            math.fsum(values) / len(values)
-            for group in groups
-            if (values := [measure(r) for r in group.rollouts if _counts(r)])
+            math.fsum(measure(*pair) for pair in pairs) / len(pairs) for pairs in counting if pairs
         ]
         value, stderr = mean_and_stderr(means)
         error = None if math.isnan(stderr) else stderr
         found[name] = {"value": value, "stderr": error, "num_problems": len(means)}
     return found
-
-
-def _counts(rollout: Rollout) -> bool:
-    return rollout.judgement.verdict is not Verdict.ERROR
