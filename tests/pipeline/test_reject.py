@@ -128,9 +128,15 @@ def test_a_problem_is_drawn_once_and_the_seed_decides(inputs: Path, tmp_path: Pa
 
 def test_max_rows_ends_the_sampling(inputs: Path, tmp_path: Path) -> None:
     collect = {"num_problems": 40, "group_size": 3, "max_rows": 5}
-    context = context_of(tmp_path, config_of(inputs, collect=collect))
+    context = context_of(tmp_path / "a", config_of(inputs, collect=collect))
     assert len(run(context)) == 5
-    assert len(list((tmp_path / "rollouts").iterdir())) <= 3
+    assert len(list((context.folder / "rollouts").iterdir())) <= 3
+    without = context_of(
+        tmp_path / "b", config_of(inputs, collect=collect | {"keep_samples": False})
+    )
+    run(without)
+    assert list((without.folder / "rollouts").iterdir()) == []
+    assert outputs(without.folder)["rows.jsonl"] == outputs(context.folder)["rows.jsonl"]
 
 
 def killing(number: int) -> None:
@@ -352,16 +358,11 @@ def test_an_estimate_and_a_description(inputs: Path) -> None:
     assert found.rows == 10
     assert found.memory is not None
     assert found.memory > 1000
+    without = config_of(inputs, collect=config.collect.model_dump() | {"keep_samples": False})
+    assert (kind.estimate(without, {}).bytes or 0) < (found.bytes or 0)
     assert kind.describe(config).startswith("10 problems x 3 on ")
 
 
 def test_more_than_is_sampled_cannot_be_chosen(inputs: Path) -> None:
     with pytest.raises(PonderError, match=r"only collect\.group_size = 3"):
         config_of(inputs, choose={"at_most": 4})
-
-
-def test_other_tags_are_verified_again(inputs: Path, tmp_path: Path) -> None:
-    """A random model closes no thought, so nothing changes; the way there is gone all the same."""
-    collect = {"num_problems": 4, "group_size": 3, "write_as": "r1"}
-    rows = run(context_of(tmp_path, config_of(inputs, collect=collect)))
-    assert all(len(row["completion"]) % 3 for row in rows)

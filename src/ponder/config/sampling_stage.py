@@ -31,6 +31,8 @@ class CollectConfig(Config):
     """What happens where a problem's own reference answer does not verify."""
     write_as: Shape = "as_sampled"
     """The tags that a row's completion has: those that the RL after it asks for."""
+    keep_samples: bool = True
+    """Write every sample with its verdict to rollouts/ (to look at; no row depends on it)."""
 
 
 class SampledConfig(Config):
@@ -51,7 +53,8 @@ class SampledConfig(Config):
     unsafe: bool = False
     """Run programs that the model writes even where this machine cannot isolate them."""
     chunk_problems: int = Field(default=0, ge=0)
-    """Problems sampled together, and at most so many lost by a kill; 0: what fills the batch."""
+    """Problems sampled together, and at most so many lost by a kill; 0: what fills the batch once
+    (on a GPU several times as many keep it full; what is sampled does not depend on it)."""
     problems: ProblemsConfig = ProblemsConfig()
     template: TemplateConfig = TemplateConfig()
     sampling: SamplingConfig = SamplingConfig()

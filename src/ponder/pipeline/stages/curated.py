@@ -17,7 +17,7 @@ from ponder.curate.state import CurateSummary
 from ponder.errors import PonderError
 from ponder.pipeline.context import StageContext
 from ponder.pipeline.stages.sampled import Collected
-from ponder.pipeline.stages.teachers import open_tokenizer
+from ponder.pipeline.stages.teachers import name_of, open_tokenizer
 from ponder.runlog import write_json_atomic
 
 ROWS = "rows.jsonl"
@@ -101,6 +101,7 @@ def finish(
     """Write the card beside the rows, and summary.json."""
     path = context.folder / ROWS
     count = token_counter(open_tokenizer(model))
+    notes = {**notes, "tokens counted by": name_of(model)}
     card = make_card(path, count, num_read, dict(sorted(dropped.items())), notes)
     write_card(card, path)
     total = card.total

@@ -185,7 +185,8 @@ class Collector:
         start = state.num_problems
         chunk = self._problems(start, self._config.chunk_size())
         groups = self._sample(teacher, chunk)
-        write_rollouts(self._rollouts, start, groups)
+        if self._config.collect.keep_samples:
+            write_rollouts(self._rollouts, start, groups)
         state = state.with_groups(groups)
         dropped = Counter(state.dropped)
         for kept in self._rows(teacher, groups, start, dropped):

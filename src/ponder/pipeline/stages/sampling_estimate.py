@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from ponder.config.rl import BatchConfig, RLConfig
 from ponder.config.sampling_stage import SampledConfig
 from ponder.pipeline.kinds import Estimate
 
 _BYTES_PER_TOKEN = 6.0
 """Of a sample on the disk: compressed text, token ids and log-probabilities."""
-_TYPICAL_SHARE = 0.5
-"""Of the limit that a completion is long, where nobody knows."""
+_ROW_BYTES = 1500.0
 
 
 def sampling_estimate(config: SampledConfig, model: str | None) -> Estimate:
-    """Samples, bytes, and the memory of weights, keys and values of ``model`` (None: elsewhere).
+    """Rows, bytes, and of ``model`` (None: it is elsewhere) the memory, and on a GPU the seconds.
 
-    How long it takes follows from how long completions are, which is not known before.
+    Completions are taken to be as long as they may be; verifying is not counted.
     """
     collect = config.collect
-    samples = collect.num_problems * collect.group_size
-    tokens = samples * config.sampling.max_completion_tokens * _TYPICAL_SHARE
-    memory = _memory(config, model) if model is not None else None
-    return Estimate(bytes=tokens * _BYTES_PER_TOKEN, rows=expected_rows(config), memory=memory)
+    rows = expected_rows(config)
+    tokens = collect.num_problems * collect.group_size * config.sampling.max_completion_tokens
+    num_bytes = rows * _ROW_BYTES + tokens * _BYTES_PER_TOKEN * collect.keep_samples
+    if model is None:
+        return Estimate(bytes=num_bytes, rows=rows)
+    seconds, memory = _sampling(config, model)
+    return Estimate(seconds=seconds, bytes=num_bytes, rows=rows, memory=memory)
 
 
 def expected_rows(config: SampledConfig) -> int:
@@ -30,12 +35,37 @@ def expected_rows(config: SampledConfig) -> int:
     return min(most, collect.max_rows) if collect.max_rows else most
 
 
-def _memory(config: SampledConfig, model: str) -> float:
+def _sampling(config: SampledConfig, model: str) -> tuple[float | None, float]:
+    """Seconds (None where the device's speed is not known) and bytes: weights, keys and values."""
+    from ponder.plan.constants import GIB
+    from ponder.plan.demand import demand_of
+    from ponder.plan.devices import this_cpu, this_gpu
+    from ponder.plan.duration import Speed, decode_seconds, prefill_seconds
+    from ponder.plan.memory import wanted_kv_bytes
+    from ponder.plan.plan import usable
     from ponder.plan.read import read_shape
 
     shape = read_shape(model)
-    width = 2 if config.dtype == "bfloat16" else 4
-    return float(shape.num_parameters * width)
+    device = (None if config.device == "cpu" else this_gpu()) or this_cpu()
+    step = RLConfig(
+        dtype=config.dtype,
+        sampling=config.sampling,
+        engine=config.engine,
+        batch=BatchConfig(prompts_per_step=config.collect.num_problems),
+    )
+    size = config.collect.group_size
+    chunk = min(config.chunk_size(), config.collect.num_problems) * size
+    slots = min(config.sampling.max_batch_size, chunk)
+    demand = replace(demand_of(step, on_gpu=device.is_gpu), group_size=size, slots=slots)
+    weights = float(shape.num_parameters * demand.width)
+    wanted = demand.kv_gib * GIB or wanted_kv_bytes(shape, demand)
+    cache = max(0.0, min(wanted, usable(device) - weights))
+    speed = Speed.of(device, demand)
+    seconds = None
+    if speed is not None:
+        decoding = decode_seconds(shape, demand, cache / GIB, speed)
+        seconds = prefill_seconds(shape, demand, speed) + decoding
+    return seconds, weights + cache
 
 
 def describe(config: SampledConfig, teacher: str = "") -> str:
