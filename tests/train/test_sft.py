@@ -21,11 +21,14 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from ponder.config.recipes import to_toml
 from ponder.config.sft import SFTConfig
 from ponder.errors import PonderError
-from ponder.models.load import save_model
+from ponder.generate.local import LocalGenerator
+from ponder.models.load import load_model, save_model
 from ponder.models.tiny import make_tiny_model
+from ponder.rollout.prompts import PromptMaker
 from ponder.runlog import CheckpointStore, RunFolder, read_metrics
 from ponder.train.sft import fine_tune
 from ponder.train.sft_summary import SFTSummary
+from ponder.types import Problem, Sampling
 
 FACTS = {
     "What is the capital of France?": " Paris.",
@@ -320,3 +323,40 @@ def test_no_data_is_said_before_a_model_is_opened(tmp_path: Path) -> None:
     config = SFTConfig(model="no such model")
     with pytest.raises(PonderError, match=r"data.path = None: name the rows to learn"):
         run(config, tmp_path / "run")
+
+
+@pytest.mark.parametrize("lora", [{}, {"rank": 16}])
+def test_a_chat_model_learns_to_answer_in_its_template(
+    folder: Path, tmp_path: Path, lora: dict[str, int]
+) -> None:
+    """Questions get the chat template in training as in sampling, from a folder that has one."""
+    if lora:
+        pytest.importorskip("peft")
+    model, tokenizer = make_tiny_model(0)
+    tokenizer.chat_template = (
+        "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% endfor %}<|assistant|>"
+    )
+    save_model(model, tokenizer, tmp_path / "chat")
+    rows = [{"question": question, "completion": answer} for question, answer in FACTS.items()]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    config = make_config(
+        tmp_path,
+        "rows.jsonl",
+        model=str(tmp_path / "chat"),
+        template={"name": "chat"},
+        epochs=80 if lora else 60,
+        batch={"samples": 4},
+        lora=lora,
+        optimizer={"learning_rate": 1e-2, "min_learning_rate": 1e-3},
+        checkpoint={"every": 1000},
+    )
+    summary = run(config, tmp_path / "run")
+    trained, its_tokenizer = load_model(str(summary.model_path), "cpu")
+    make_prompt = PromptMaker(config.template, its_tokenizer)
+    prompts = [make_prompt(Problem(str(i), question, "")) for i, question in enumerate(FACTS)]
+    assert prompts[0].text == "<|user|>What is the capital of France?<|assistant|>"
+    greedy = Sampling(temperature=0.0, max_completion_tokens=60)
+    written = LocalGenerator(trained, its_tokenizer).generate(prompts, 1, greedy, 0)
+    assert [one.text for [one] in written] == list(FACTS.values())
+    assert {one.finish_reason for [one] in written} == {"stop"}

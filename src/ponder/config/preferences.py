@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -63,8 +62,6 @@ class PreferencesConfig(Config):
     """What this stage does."""
     name: str = "preferences"
     """Name of the stage."""
-    out: Path | None = None
-    """Unused in a pipeline, whose stages have folders of their own."""
     model: str = "base-tiny"
     """A bundled base, "smollm2", a folder, or a hub id; an input "model" goes before."""
     objective: Literal["pairwise", "pointwise"] = "pairwise"

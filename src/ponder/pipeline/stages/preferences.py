@@ -154,5 +154,5 @@ PREFERENCES = StageKind(
         "ponder.pipeline.stages.preferences",
     ),
     files=files,
-    unhashed=("name", "out"),
+    unhashed=("name", "judge.endpoint.cache"),
 )
