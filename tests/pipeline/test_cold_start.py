@@ -26,6 +26,8 @@ from tests.pipeline.test_reject import forked, killing
 
 from ponder.config.cold_start import ColdStartConfig
 from ponder.errors import PonderError
+from ponder.models.load import save_model
+from ponder.models.tiny import make_tiny_model
 from ponder.pipeline.context import StageContext, Waiting
 from ponder.pipeline.kinds import Source
 from ponder.pipeline.stages import KINDS
@@ -242,6 +244,30 @@ def test_examples_are_shown_to_the_rewriter(inputs: Path) -> None:
         rows = run(context_of(inputs / "run" / "key", config_of(inputs, teacher, rewrite=settings)))
     assert all("Somebody wrote this." in b["messages"][-1]["content"] for b in rewriter.bodies)
     assert all("I have to add" in row["completion"] for row in rows), "the thought as it was"
+
+
+def test_a_local_model_may_rewrite(inputs: Path) -> None:
+    """A random one: nothing that it writes is right, and the traces stay as they were."""
+    model, tokenizer = make_tiny_model(0)
+    tokenizer.chat_template = "{% for m in messages %}{{ m['content'] }}{% endfor %}"
+    save_model(model, tokenizer, inputs / "rewriter")
+    settings = {"by": "model", "model": str(inputs / "rewriter"), "max_completion_tokens": 8}
+    with serving(teach) as endpoint:
+        dropped = config_of(inputs, endpoint, rewrite=settings)
+        with pytest.raises(PonderError, match="rewriting: "):
+            run(context_of(inputs / "run" / "key", dropped))
+        kept = config_of(inputs, endpoint, rewrite=settings | {"failed": "keep"})
+        assert run(context_of(inputs / "kept" / "key", kept))
+
+
+def test_references_that_all_samples_contradict_are_told(inputs: Path) -> None:
+    collect = {"num_problems": 20, "group_size": 4, "write_as": "r1"}
+    with serving(teach) as endpoint:
+        context = context_of(inputs / "run" / "key", config_of(inputs, endpoint, collect=collect))
+        run(context)
+    notes = card_of(context)["notes"]
+    assert notes["references that all samples contradict alike"] == 7
+    assert "problems.jsonl:" in notes["the first of them"]
 
 
 def mark(path: Path, answer: Callable[[int], str]) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.generate.endpoint_server import completion, serving
 from tests.pipeline.judging import (
     VERIFIER,
     Told,
@@ -366,3 +367,26 @@ def test_an_estimate_and_a_description(inputs: Path) -> None:
 def test_more_than_is_sampled_cannot_be_chosen(inputs: Path) -> None:
     with pytest.raises(PonderError, match=r"only collect\.group_size = 3"):
         config_of(inputs, choose={"at_most": 4})
+
+
+def test_a_model_judges_what_rules_cannot(inputs: Path, tmp_path: Path) -> None:
+    """A random model writes no answer that rules could read; the judge takes every second one."""
+
+    def judge(body: dict[str, Any], number: int) -> Any:
+        message = body["messages"][-1]["content"]
+        right = "code word" not in message and sum(map(ord, message)) % 2 == 0
+        return completion(json.dumps({"correct": right, "reason": "so"}))
+
+    problems = {"path": inputs / "problems.jsonl", "verifier": "exact"}
+    with serving(judge) as endpoint:
+        who = {"by": "endpoint", "endpoint": {"url": endpoint.url, "model": "j"}}
+        config = config_of(inputs, problems=problems, judge=who)
+        context = context_of(tmp_path / "run" / "key", config)
+        rows = run(context)
+        paid = len(endpoint.bodies)
+        again = context_of(tmp_path / "run" / "other", config)
+        assert [row["id"] for row in run(again)] == [row["id"] for row in rows]
+        assert len(endpoint.bodies) == paid, "a verdict is paid for once"
+    dropped = card_of(context)["dropped"]
+    assert dropped["incorrect"] + len(rows) + dropped.get("not chosen", 0) == 30
+    assert KINDS["reject"].describe(config).endswith("judged by j")

@@ -7,28 +7,19 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from ponder.config.base import Config
+from ponder.config.asked import AskedConfig
 from ponder.config.endpoint import EndpointConfig
 from ponder.config.sampling_stage import SampledConfig
 from ponder.errors import PonderError
 
 
-class RewriteConfig(Config):
+class RewriteConfig(AskedConfig):
     """Kept traces are made readable by a model, and verified again (paper: DeepSeek-V3)."""
 
-    by: Literal["none", "model", "endpoint"] = "none"
-    """Who rewrites."""
     parts: Literal["both", "summary"] = "both"
     """both: the thought (first person, one language), then the summary; summary: only that."""
-    model: str = "smollm2"
-    """A local model with a chat template (by = "model")."""
-    endpoint: EndpointConfig = EndpointConfig()
     attempts: int = Field(default=1, ge=1)
     """Rewritings of a trace; the first that is correct and readable is kept."""
-    temperature: float = Field(default=0.6, ge=0)
-    """Its temperature."""
-    max_completion_tokens: int = Field(default=1024, ge=1)
-    """Limit of each of its replies."""
     examples: Path | None = None
     """A text file with examples (traces that people rewrote), put before every request."""
     failed: Literal["drop", "keep"] = "drop"

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from ponder.config.asked import AskedConfig
 from ponder.config.base import Config
 from ponder.config.curate import FilterConfig
 from ponder.config.sampling_stage import SampledConfig
@@ -31,6 +32,17 @@ class GeneralConfig(Config):
         return self
 
 
+class JudgeConfig(AskedConfig):
+    """A model judges what rules cannot, given the reference answer (paper: DeepSeek-V3)."""
+
+    verdicts: list[Literal["unparsable", "incorrect"]] = Field(default=["unparsable"])
+    """It is asked where the rules' verdict is one of these; "incorrect": it may overrule them."""
+    votes: int = Field(default=1, ge=1)
+    """Its verdicts per answer (an odd number); more than half decide."""
+    probe: bool = True
+    """What it calls correct is shown again with a false reference; who passes that, too, is out."""
+
+
 class RejectConfig(SampledConfig):
     """Rejection sampling: correct, readable samples of an RL checkpoint, and general rows."""
 
@@ -38,4 +50,12 @@ class RejectConfig(SampledConfig):
     """What this stage does."""
     name: str = "reject"
     """Name of the stage."""
+    judge: JudgeConfig = JudgeConfig()
     general: GeneralConfig = GeneralConfig()
+
+    @model_validator(mode="after")
+    def _judged_rows_keep_their_tags(self) -> RejectConfig:
+        if self.judge.by != "none" and self.collect.write_as != "as_sampled":
+            fix = "rules verify the new tags, which they cannot where a judge is needed: as_sampled"
+            raise PonderError("collect.write_as", self.collect.write_as, fix)
+        return self

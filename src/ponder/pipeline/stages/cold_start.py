@@ -43,13 +43,11 @@ from ponder.pipeline.stages.sampled import (
 from ponder.pipeline.stages.sampling_estimate import describe, sampling_estimate
 from ponder.pipeline.stages.teachers import (
     Teacher,
-    kept,
     name_of,
+    open_asked,
     open_endpoint,
-    open_generator,
     open_model,
 )
-from ponder.types import Sampling
 
 if TYPE_CHECKING:
     from ponder.verify.verifier_pool import VerifierPool
@@ -137,25 +135,14 @@ def _rewritten(
     context: StageContext, config: ColdStartConfig, pool: VerifierPool, stack: ExitStack
 ) -> Finish:
     from ponder.curate.rewrite import Rewriter
-    from ponder.generate.endpoint import EndpointGenerator
-    from ponder.text.asking import MakePrompt, as_message, chat_prompts
-    from ponder.types import Generator
 
     settings = config.rewrite
-    generator: Generator
-    make_prompt: MakePrompt
-    if settings.by == "endpoint":
-        cache = context.folder.parent / "rewriter_cache.jsonl"
-        endpoint = EndpointGenerator(kept(settings.endpoint, cache))
-        stack.callback(endpoint.close)
-        generator, make_prompt = endpoint, as_message
-    else:
-        generator, tokenizer = open_generator(config, settings.model)
-        make_prompt = chat_prompts(tokenizer)
+    asked = open_asked(config, settings, context.folder.parent / "rewriter_cache.jsonl")
+    stack.callback(asked.close)
     rewriter = Rewriter(
-        generator,
-        make_prompt,
-        Sampling(settings.temperature, max_completion_tokens=settings.max_completion_tokens),
+        asked.generator,
+        asked.make_prompt,
+        asked.sampling,
         settings.attempts,
         settings.parts == "summary",
         settings.examples.read_text(encoding="utf-8") if settings.examples else "",
@@ -209,13 +196,8 @@ def estimate(config: ColdStartConfig, sources: Sources) -> Estimate:
 def about(config: ColdStartConfig) -> str:
     """Samples, who rewrites, and whether a person is waited for."""
     said = describe(config, config.endpoint.model if config.teacher == "endpoint" else "")
-    said += f", rewritten by {_rewriter(config)}" if config.rewrite.by != "none" else ""
+    said += f", rewritten by {config.rewrite.who()}" if config.rewrite.by != "none" else ""
     return f"{said}, reviewed" if config.review else said
-
-
-def _rewriter(config: ColdStartConfig) -> str:
-    is_local = config.rewrite.by == "model"
-    return config.rewrite.model if is_local else config.rewrite.endpoint.model
 
 
 def files(config: ColdStartConfig) -> Mapping[str, Path]:

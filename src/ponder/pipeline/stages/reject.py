@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ponder.config.curate import MixConfig, MixPartConfig
 from ponder.config.reject import GeneralConfig, RejectConfig
@@ -36,9 +37,13 @@ from ponder.pipeline.stages.sampled import (
     open_problems,
 )
 from ponder.pipeline.stages.sampling_estimate import describe, sampling_estimate
-from ponder.pipeline.stages.teachers import name_of, open_model
+from ponder.pipeline.stages.teachers import name_of, open_asked, open_model
 from ponder.pipeline.stages.texts import amount_of
 from ponder.seeds import derive_seed
+from ponder.types import Group, Verdict
+
+if TYPE_CHECKING:
+    from ponder.verify.llm_judge import LLMJudge
 
 REASONING = "reasoning.jsonl"
 
@@ -73,11 +78,46 @@ def collect(context: StageContext, config: RejectConfig, source: str) -> Collect
 
     if (before := collected_before(context)) is not None:
         return before
-    with VerifierPool() as pool:
+    with VerifierPool() as pool, ExitStack() as stack:
         problems = open_problems(context, pool)
         ending = None if config.collect.write_as == "as_sampled" else Verified(pool)
-        collector = Collector(context, problems, pool, config.filters, ending)
+        judge = _Judge(context, config, stack) if config.judge.by != "none" else None
+        collector = Collector(context, problems, pool, config.filters, ending, judge)
         return collector.run(lambda: open_model(config, source))
+
+
+class _Judge:
+    """A model's verdict, where the rules' is one of ``judge.verdicts``; opened for the first."""
+
+    def __init__(self, context: StageContext, config: RejectConfig, stack: ExitStack) -> None:
+        self._context, self._config, self._stack = context, config, stack
+        self._judge: LLMJudge | None = None
+
+    def __call__(self, groups: Sequence[Group]) -> None:
+        wanted = {Verdict(verdict) for verdict in self._config.judge.verdicts}
+        asked = [
+            (group.problem, rollout)
+            for group in groups
+            for rollout in group.rollouts
+            if rollout.judgement.verdict in wanted
+        ]
+        if not asked:
+            return
+        items = [(problem, rollout.completion.text) for problem, rollout in asked]
+        for (_, rollout), judgement in zip(asked, self._open().judge_many(items), strict=True):
+            rollout.judgement = judgement
+
+    def _open(self) -> LLMJudge:
+        from ponder.verify.llm_judge import JudgeSettings, LLMJudge
+
+        if self._judge is None:
+            settings = self._config.judge
+            cache = self._context.folder.parent / "judge_cache.jsonl"
+            asked = open_asked(self._config, settings, cache)
+            self._stack.callback(asked.close)
+            how = JudgeSettings(settings.votes, probe=settings.probe, seed=self._config.seed)
+            self._judge = LLMJudge(asked.generator, asked.make_prompt, asked.sampling, how)
+        return self._judge
 
 
 def mixture(
@@ -150,13 +190,17 @@ def estimate(config: RejectConfig, sources: Sources) -> Estimate:
 
 
 def files(config: RejectConfig) -> Mapping[str, Path]:
-    """The model, where it is on this machine."""
-    return local_model(config.model)
+    """The models, where they are on this machine."""
+    found = local_model(config.model)
+    if config.judge.by == "model":
+        found |= {f"judge.{key}": path for key, path in local_model(config.judge.model).items()}
+    return found
 
 
-def about(config: Any) -> str:
-    """Problems and samples."""
-    return describe(config)
+def about(config: RejectConfig) -> str:
+    """Problems, samples, and who judges what rules cannot."""
+    judged = f", judged by {config.judge.who()}" if config.judge.by != "none" else ""
+    return f"{describe(config)}{judged}"
 
 
 REJECT = StageKind(
@@ -179,5 +223,5 @@ REJECT = StageKind(
         "ponder.pipeline.stages.teachers",
     ),
     files=files,
-    unhashed=("name", "out", "chunk_problems"),
+    unhashed=("name", "out", "chunk_problems", "judge.endpoint.cache"),
 )

@@ -48,6 +48,8 @@ _VERDICTS_ONLY = RewardConfig(accuracy=1.0, format=0.0)
 Chosen = tuple[Problem, Row]
 Finish = Callable[[Sequence[Chosen], int], list[Row | str]]
 """(chosen rows with their problems, seed) -> each as it is kept, or why it is dropped."""
+Judge = Callable[[Sequence[Group]], None]
+"""Changes verdicts of rollouts where rules had nothing to say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,7 @@ class Collector:
         problems: the training problems, drawn already.
         filters: what samples must be like before ``finish`` sees them.
         finish: rewrites and verifies the chosen ones; None: they are rows as they are.
+        judge: looks at samples after the rules did.
     """
 
     def __init__(
@@ -126,10 +129,11 @@ class Collector:
         pool: VerifierPool,
         filters: FilterConfig,
         finish: Finish | None = None,
+        judge: Judge | None = None,
     ) -> None:
         assert isinstance(context.config, SampledConfig)
         self._context, self._config, self._pool = context, context.config, pool
-        self._filters, self._finish = filters, finish
+        self._filters, self._finish, self._judge = filters, finish, judge
         self._order = drawn(problems, self._config)
         self._train = problems.train
         self._out = context.folder / SAMPLES
@@ -185,6 +189,8 @@ class Collector:
         start = state.num_problems
         chunk = self._problems(start, self._config.chunk_size())
         groups = self._sample(teacher, chunk)
+        if self._judge is not None:
+            self._judge(groups)
         if self._config.collect.keep_samples:
             write_rollouts(self._rollouts, start, groups)
         state = state.with_groups(groups)

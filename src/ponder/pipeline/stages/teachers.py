@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ponder.config.asked import AskedConfig
 from ponder.config.endpoint import EndpointConfig
 from ponder.config.sampling_stage import SampledConfig
 from ponder.generate.endpoint_cost import Estimate
-from ponder.text.asking import as_message
+from ponder.text.asking import MakePrompt, as_message, chat_prompts
 from ponder.text.templates import render
 from ponder.types import Generator, Problem, Prompt, Sampling
 
@@ -83,6 +84,29 @@ def open_endpoint(
         generator.estimate,
         generator.close,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A generator that is asked in messages."""
+
+    generator: Generator
+    make_prompt: MakePrompt
+    sampling: Sampling
+    close: Callable[[], None] = lambda: None
+
+
+def open_asked(config: SampledConfig, settings: AskedConfig, cache: Path) -> Asked:
+    """Whom ``settings`` name; ``cache`` as of ``open_endpoint``."""
+    from ponder.generate.endpoint import EndpointGenerator
+
+    limit = settings.max_completion_tokens
+    sampling = Sampling(settings.temperature, max_completion_tokens=limit)
+    if settings.by == "endpoint":
+        endpoint = EndpointGenerator(kept(settings.endpoint, cache))
+        return Asked(endpoint, as_message, sampling, endpoint.close)
+    generator, tokenizer = open_generator(config, settings.model)
+    return Asked(generator, chat_prompts(tokenizer), sampling)
 
 
 def kept(endpoint: EndpointConfig, cache: Path) -> EndpointConfig:
