@@ -48,6 +48,38 @@ def test_curves_are_drawn(page: Page, url: str) -> None:
     assert page.evaluate("document.querySelectorAll('#story .errorbar').length") == 3
 
 
+def test_charts_of_preferences_domains_and_languages_are_there_where_their_metrics_are(
+    page: Page, url: str, tmp_path: Path
+) -> None:
+    titles = "[...document.querySelectorAll('#story h3, #health h3')].map((h) => h.textContent)"
+    special = {
+        "Reasoning accuracy against preference reward",
+        "Language of the thoughts",
+        "Pass rate by domain",
+        "Share of each domain",
+        "Accuracy by language",
+    }
+    page.open(url)
+    page.wait(f"{CARDS}.length === 8")
+    assert not special & set(page.evaluate(titles))
+    run = build_run(tmp_path / "scenarios", steps=4, groups=2)
+    with MetricsWriter(run.metrics_path) as metrics:
+        for step in (2, 3):
+            rates = {"domain/math_pass_rate": 0.5, "domain/code_pass_rate": 0.4}
+            shares = {"domain/math_share": 0.5, "domain/code_share": 0.5}
+            spoken = {"language/consistency": 0.9, "language/mixed_share": 0.1}
+            asked = {"language/accuracy_en": 0.5, "language/accuracy_zh": 0.4}
+            row = rates | shares | spoken | asked | {"preference/helpful_mean": 0.6}
+            metrics.write(step, row)
+    page.open(write_report(run.path).as_uri())
+    page.wait(f"{CARDS}.length === 8")
+    assert special <= set(page.evaluate(titles))
+    domains = "[...document.querySelectorAll('figure')].find((f) => f.textContent.includes("
+    labels = page.evaluate(f"{domains}'Pass rate by domain')).querySelector('.legend').textContent")
+    assert "code 40 %" in labels
+    assert "math 50 %" in labels
+
+
 @pytest.mark.parametrize("problem", [0, 1])
 def test_completions_are_shown_to_the_letter_and_never_run(
     page: Page, url: str, problem: int

@@ -11,6 +11,27 @@ const STORY = [
     ],
   },
   {
+    title: 'Reasoning accuracy against preference reward',
+    note: 'Both between 0 and 1: accuracy of reasoning problems, the reward models’ mean scores of general ones. A reward that rises while accuracy falls is hacked: the R1 paper saw that, and an alarm ends a run that does it.',
+    percent: true, range: [0, 1], height: 260, needs: /^preference\/\w+_mean$/,
+    series: [
+      ['rollout/pass_rate', 'reasoning accuracy', 'blue'],
+      ['preference/helpful_mean', 'helpful reward', 'gold'],
+      ['preference/safety_mean', 'safety reward', 'violet'],
+      ['eval/pass@1', 'held-out accuracy', 'ink', { dots: true, error: 'eval/stderr' }],
+    ],
+  },
+  {
+    title: 'Language of the thoughts',
+    note: 'Share of a thought’s words that are in the language of the question (mean), thoughts that mix scripts, and thoughts without a word in that language.',
+    percent: true, range: [0, 1], height: 260,
+    series: [
+      ['language/consistency', 'consistency', 'green'],
+      ['language/mixed_share', 'mixed', 'gold'],
+      ['language/foreign_share', 'in another language', 'red'],
+    ],
+  },
+  {
     title: 'Length',
     note: 'Mean tokens of a completion. R1-Zero’s grew on its own from hundreds to thousands; wrong answers that grow faster than correct ones are a warning.',
     height: 260,
@@ -64,19 +85,34 @@ const STORY = [
 
 const HEALTH = [
   ['Learning', [
+    { title: 'Distance to the teacher', note: 'Of a distillation on the student’s own samples: KL(student || teacher), nats per token.',
+      series: [['distil/reverse_kl', 'reverse KL', 'blue']] },
+    { title: 'Agreement with the teacher', note: 'Share of tokens at which both models have the same most probable one.', percent: true, range: [0, 1],
+      series: [['distil/agreement', 'same first choice', 'green']] },
     { title: 'Entropy', note: 'Nats per token. Near 0, groups become equal and learning stops.',
       series: [['policy/entropy', 'policy', 'blue'], ['rollout/entropy', 'sampled', 'grey', { dashed: true }]] },
     { title: 'Groups without a signal', note: 'A group whose rewards are all equal teaches nothing.', percent: true, range: [0, 1],
       series: [['rollout/zero_variance_fraction', 'zero variance', 'ink'], ['rollout/solve_all_fraction', 'all correct', 'green'], ['rollout/solve_none_fraction', 'none correct', 'red']] },
     { title: 'Reward and its parts', note: 'Mean over rollouts; parts unweighted.',
-      series: [['reward/mean', 'reward', 'ink'], ['reward/accuracy', 'accuracy', 'green'], ['reward/format', 'format', 'blue'], ['reward/overlong', 'overlong', 'red'], ['reward/random', 'random', 'gold']], rest: 'reward/' },
+      series: [['reward/mean', 'reward', 'ink'], ['reward/accuracy', 'accuracy', 'green'], ['reward/format', 'format', 'blue'], ['reward/overlong', 'overlong', 'red'], ['reward/random', 'random', 'gold']], rest: /^reward\/(.+)$/ },
     { title: 'Pass rate by source', note: 'A step has few problems of a rare source: its curve is rough.', percent: true, range: [0, 1], atLeast: 2,
-      series: [], rest: 'source/' },
+      series: [], rest: /^source\/(.+)$/ },
     { title: 'Cut, unparsable, errors', note: 'Cut at the token limit; without an answer that can be read; our own verifier errors.', percent: true,
       series: [['rollout/truncated_fraction', 'cut', 'gold'], ['rollout/unparsable_fraction', 'unparsable', 'red'], ['rollout/error_fraction', 'error', 'ink']] },
     { title: 'Longest completion', note: 'Tokens.', series: [['rollout/max_tokens', 'longest', 'blue']] },
     { title: 'Strict format, held-out', note: 'Share of held-out completions.', percent: true, range: [0, 1],
       series: [['eval/format', 'format', 'ink', { dots: true }]] },
+  ]],
+  ['Domains and languages', [
+    { title: 'Pass rate by domain', note: 'Of reasoning problems; nobody says what is right of the others.', percent: true, range: [0, 1], atLeast: 2,
+      series: [], rest: /^domain\/(.+)_pass_rate$/ },
+    { title: 'Reward by domain', note: 'Mean over rollouts, weighted as the run is rewarded.', atLeast: 2, series: [], rest: /^domain\/(.+)_reward$/ },
+    { title: 'Tokens by domain', note: 'Mean of a completion.', atLeast: 2, series: [], rest: /^domain\/(.+)_tokens$/ },
+    { title: 'Share of each domain', note: 'Of the problems of a step.', percent: true, range: [0, 1], atLeast: 2, series: [], rest: /^domain\/(.+)_share$/ },
+    { title: 'Accuracy by language', note: 'By the language of the question.', percent: true, range: [0, 1], atLeast: 2,
+      series: [], rest: /^language\/accuracy_(.+)$/ },
+    { title: 'Consistency by language', note: 'Share of a thought’s words in the language of its question.', percent: true, range: [0, 1], atLeast: 2,
+      series: [], rest: /^language\/consistency_(.+)$/ },
   ]],
   ['Optimisation', [
     { title: 'Loss', series: [['loss/total', 'total', 'ink'], ['loss/policy', 'policy', 'blue', { dashed: true }], ['eval/loss', 'held-out', 'green', { dots: true }]] },
@@ -113,17 +149,18 @@ function withData([key, label, tone, options = {}], series) {
 
 const TONES = ['blue', 'green', 'gold', 'violet', 'red', 'ink', 'grey'];
 
-/** The curves of a definition: those it names, then all others whose key begins with `rest`. */
+/** The curves of a definition: those it names, then all others whose key matches `rest`, which says their label. */
 function curvesOf(definition, series) {
   const named = definition.series.map(([key]) => key);
-  const others = Object.keys(series).sort().filter((key) => definition.rest && key.startsWith(definition.rest) && !named.includes(key));
+  const others = Object.keys(series).sort().filter((key) => definition.rest?.test(key) && !named.includes(key));
   const free = TONES.filter((tone) => !definition.series.some(([key, , used]) => series[key] && used === tone));
   const tones = free.length ? free : TONES;
-  return [...definition.series, ...others.map((key, i) => [key, key.slice(definition.rest.length), tones[i % tones.length]])];
+  return [...definition.series, ...others.map((key, i) => [key, definition.rest.exec(key)[1], tones[i % tones.length]])];
 }
 
-/** Chart a definition if the run has enough of its curves; a log chart needs a positive value. */
+/** Chart a definition if the run has enough of its curves, and what it `needs`; a log chart needs a positive value. */
 function figure(host, definition, series) {
+  if (definition.needs && !Object.keys(series).some((key) => definition.needs.test(key))) return false;
   const found = curvesOf(definition, series).flatMap((one) => withData(one, series));
   const drawn = definition.log ? found.filter((one) => one.values.some((value) => value > 0)) : found;
   if (drawn.length < (definition.atLeast ?? 1)) return false;
@@ -172,8 +209,10 @@ function healthFigures(host, series) {
     host.append(el('h4', {}, title), grid);
     drawn = true;
   }
-  const listed = new Set([...STORY, ...HEALTH.flatMap(([, definitions]) => definitions)].flatMap((one) => one.series.map(([key]) => key)));
-  const other = Object.keys(series).filter((key) => !listed.has(key) && !/^(eval|text|derived)\//.test(key)).sort();
+  const all = [...STORY, ...HEALTH.flatMap(([, definitions]) => definitions)];
+  const listed = new Set(all.flatMap((one) => one.series.map(([key]) => key)));
+  const isOther = (key) => !listed.has(key) && !all.some((one) => one.rest?.test(key));
+  const other = Object.keys(series).filter((key) => isOther(key) && !/^(eval|text|derived)\//.test(key)).sort();
   if (other.length === 0) {
     if (!drawn) host.append(el('p', { class: 'note' }, 'No step has been logged yet.'));
     return;
