@@ -108,6 +108,8 @@ class DistilConfig(Config):
     """CPU threads of torch; 0: the number of physical cores. Part of bit-exactness."""
     unsafe: bool = False
     """Run programs that the model writes even where this machine cannot isolate them."""
+    chunk_problems: int = Field(default=0, ge=0)
+    """Problems that the teacher is asked together; 0: what fills the batch once."""
     problems: ProblemsConfig = ProblemsConfig()
     template: TemplateConfig = TemplateConfig()
     sampling: SamplingConfig = SamplingConfig()
@@ -116,6 +118,12 @@ class DistilConfig(Config):
     choose: ChooseConfig = ChooseConfig()
     dedupe: DedupeConfig = DedupeConfig()
     decontaminate: DecontaminateConfig = DecontaminateConfig()
+    benchmarks: dict[str, ProblemsConfig] = Field(default_factory=dict)
+    """As of a stage of kind eval: rows that share words with these problems are dropped, too."""
+    held_out: bool = True
+    """As of a stage of kind eval."""
+    num_problems: int = Field(default=256, ge=1)
+    """As of a stage of kind eval: most problems of a benchmark."""
     off_policy: OffPolicyConfig = OffPolicyConfig()
     on_policy: OnPolicyConfig = OnPolicyConfig()
     batch: DistilBatchConfig = DistilBatchConfig()

@@ -15,7 +15,6 @@ from ponder.errors import PonderError
 from ponder.generate.local import LocalGenerator
 from ponder.models.packed import check_trainable
 from ponder.problems.split import build_problems
-from ponder.problems.stream import ProblemStream
 from ponder.rollout.prompts import PromptMaker
 from ponder.rollout.scorer import RuleScorer
 from ponder.runlog import RunFolder, read_json, write_json_atomic
@@ -24,7 +23,7 @@ from ponder.train import guards
 from ponder.train.batch import Batch, Minibatch, PromptRows, Row, check_one_problem
 from ponder.train.distil_policy import Student
 from ponder.train.distil_teacher import open_teacher
-from ponder.train.session import LOOK_AHEAD, Session
+from ponder.train.session import Session, first_problems, open_stream
 from ponder.train.sizes import resolve_sizes
 from ponder.train.state import TrainerState
 from ponder.train.threads import usable_cores
@@ -51,15 +50,14 @@ def open_session(config: DistilConfig, run: RunFolder, checkpoint: Path | None) 
     teacher = open_teacher(config, model, tokenizer)
     _check_same_teacher(config, run, guards.weight_checksum(teacher), state is not None)
     problems = build_problems(config.problems, config.seed)
-    stream = ProblemStream(problems.train, derive_seed(config.seed, "stream"))
+    stream = open_stream(problems.train, rl)
     student = Student(model, teacher, rl, config.on_policy)
     if state is not None:
         student.restore(state.tensors, state.num_updates)
         stream.restore(state.stream)
     heldout = heldout_problems(config, problems.heldout)
     verifiers = VerifierPool()
-    first = [problems.train[i] for i in range(min(LOOK_AHEAD, len(problems.train)))]
-    warnings = verifiers.prepare([*first, *heldout], config.unsafe)
+    warnings = verifiers.prepare([*first_problems(problems.train), *heldout], config.unsafe)
     return Session(
         config=rl,
         tokenizer=tokenizer,

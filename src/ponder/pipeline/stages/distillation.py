@@ -20,10 +20,25 @@ from ponder.curate.choose import candidates_of
 from ponder.curate.rows import Mark, RowWriter
 from ponder.pipeline.context import StageContext, Stopped
 from ponder.pipeline.kinds import CHECKPOINTS, Estimate, Input, Output, Sources, StageKind
-from ponder.pipeline.stages.curated import READABLE, ROWS, curated, finish, notes_of
+from ponder.pipeline.stages.curated import (
+    READABLE,
+    ROWS,
+    curated,
+    evaluation_notes,
+    finish,
+    notes_of,
+)
 from ponder.pipeline.stages.distillation_config import sampled_config, sft_config, update_size
+from ponder.pipeline.stages.finishing import Verified
 from ponder.pipeline.stages.models import MODEL_CODE, local_model
-from ponder.pipeline.stages.sampled import SAMPLES, Collector, domain_of, open_problems
+from ponder.pipeline.stages.sampled import (
+    SAMPLES,
+    Collected,
+    Collector,
+    collected_before,
+    domain_of,
+    open_problems,
+)
 from ponder.pipeline.stages.sampling_estimate import expected_rows, sampling_estimate
 from ponder.pipeline.stages.teachers import Teacher, name_of, open_model, open_tokenizer
 from ponder.runlog import (
@@ -66,8 +81,6 @@ def stage_config(context: StageContext) -> DistilConfig:
 
 def _sample(context: StageContext, config: DistilConfig, folder: RunFolder) -> None:
     """DATA/rows.jsonl: the teacher's right, readable, chosen answers, and their card."""
-    from ponder.verify.verifier_pool import VerifierPool
-
     assert config.teacher is not None
     data = folder.path / DATA
     if (data / "summary.json").is_file():  # written last
@@ -75,14 +88,26 @@ def _sample(context: StageContext, config: DistilConfig, folder: RunFolder) -> N
     data.mkdir(exist_ok=True)
     settings = sampled_config(config)
     part = replace(context, folder=data, config=settings, inputs={})
-    with folder.lock(), VerifierPool() as pool:
-        problems = open_problems(part, pool)
-        collector = Collector(part, problems, pool, config.filters)
-        collected = collector.run(lambda: _open_teacher(config))
+    with folder.lock():
+        collected = _collect(part, config)
         summary = curated(part, [data / SAMPLES], data / ROWS, READABLE)
     dropped = Counter(collected.dropped) + Counter(summary.dropped)
     notes = notes_of(collected, settings, name_of(config.teacher))
+    notes |= evaluation_notes(settings, summary)
     finish(part, config.model, collected.num_samples, dropped, notes)
+
+
+def _collect(part: StageContext, config: DistilConfig) -> Collected:
+    """Sample, verify, choose: DATA/samples.jsonl."""
+    from ponder.verify.verifier_pool import VerifierPool
+
+    if (before := collected_before(part)) is not None:
+        return before
+    with VerifierPool() as pool:
+        problems = open_problems(part, pool)
+        ending = None if config.collect.write_as == "as_sampled" else Verified(pool)
+        collector = Collector(part, problems, pool, config.filters, ending)
+        return collector.run(lambda: _open_teacher(config))
 
 
 def _open_teacher(config: DistilConfig) -> Teacher:
@@ -225,6 +250,7 @@ DISTIL = StageKind(
         "ponder.pipeline.stages.curated",
         "ponder.pipeline.stages.distillation",
         "ponder.pipeline.stages.distillation_config",
+        "ponder.pipeline.stages.finishing",
         "ponder.pipeline.stages.sampled",
         "ponder.pipeline.stages.teachers",
     ),

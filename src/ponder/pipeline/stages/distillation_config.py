@@ -21,6 +21,7 @@ def sampled_config(config: DistilConfig) -> SampledConfig:
         dtype=config.dtype,
         threads=config.threads,
         unsafe=config.unsafe,
+        chunk_problems=config.chunk_problems,
         problems=config.problems,
         template=config.template,
         sampling=config.sampling,
@@ -30,6 +31,9 @@ def sampled_config(config: DistilConfig) -> SampledConfig:
         choose=config.choose,
         dedupe=config.dedupe,
         decontaminate=config.decontaminate,
+        benchmarks=config.benchmarks,
+        held_out=config.held_out,
+        num_problems=config.num_problems,
     )
 
 
