@@ -29,6 +29,9 @@ SECTIONS: Mapping[str, tuple[str, float, int, bool]] = {
 }
 """Measure -> title, factor, decimals, and whether the best of a row is marked: more is better."""
 
+MAIN = "Stages"
+"""The title of the paper's table, in which an eval stage stands if it names none."""
+
 
 @dataclass(frozen=True, slots=True)
 class Cell:
@@ -101,13 +104,13 @@ def read_column(path: Path) -> Column:
 def read_tables(paths: Sequence[Path]) -> dict[str, StageTable]:
     """The columns of eval stages side by side, a table for each title that any of them names.
 
-    Tables come in the order of their first columns; equal labels in a table are numbered.
+    ``MAIN`` comes first, others in the order of their first columns; equal labels are numbered.
     """
     columns = [read_column(path) for path in paths]
     titles = dict.fromkeys(title for column in columns for title in column.tables)
     return {
         title: _numbered([column for column in columns if title in column.tables])
-        for title in titles
+        for title in sorted(titles, key=MAIN.__ne__)
     }
 
 
@@ -183,7 +186,8 @@ def _texts(cell: Cell | None, factor: float, decimals: int) -> tuple[str, str]:
 def _best(cells: Sequence[Cell | None]) -> int | None:
     values = [cell.value if cell else float("-inf") for cell in cells]
     best = max(range(len(values)), key=values.__getitem__, default=None)
-    return best if len(values) > 1 else None
+    different = {cell.value for cell in cells if cell}
+    return best if len(different) > 1 else None
 
 
 def _number(value: Any) -> float | None:

@@ -17,6 +17,30 @@ def cards_html(cards: Sequence[Card]) -> str:
 
 
 def _card(card: Card) -> str:
+    return _rows_card(card) if "domains" in card.facts else _figures_card(card)
+
+
+def _figures_card(card: Card) -> str:
+    """Of preferences: one figure a line."""
+    lines = "".join(
+        f"<tr><th scope='row'>{escape(str(name).replace('_', ' '))}</th>"
+        f"<td>{_shown(value)}</td></tr>"
+        for name, value in card.facts.items()
+        if isinstance(value, int | float | str)
+    )
+    return (
+        f"<figure class='datacard'><h3>{escape(card.stage)}</h3>"
+        f"<table class='figures'><tbody>{lines}</tbody></table></figure>"
+    )
+
+
+def _shown(value: float | str) -> str:
+    if isinstance(value, float) and not value.is_integer():
+        return f"{value:,.2f}"
+    return f"{value:,.0f}" if isinstance(value, int | float) else escape(value)
+
+
+def _rows_card(card: Card) -> str:
     facts = card.facts
     rows = [_domain(name or "(none)", one) for name, one in facts["domains"].items()]
     rows.append(_domain("total", facts["total"], "total"))

@@ -35,13 +35,15 @@ class Scale:
         return [number * step for number in range(first, last + 1)]
 
 
-def scale_of(values: Sequence[float]) -> Scale:
-    """Round bounds around values; from 0 where the lowest is near it."""
+def scale_of(values: Sequence[float], most: float | None = None) -> Scale:
+    """Round bounds around values; from 0 where the lowest is near it, and up to ``most``."""
     low, high = min(values), max(values)
+    low = min(low, high - max(0.04 * abs(high), 1e-9))
     if low > 0 and low < 0.6 * high:
         low = 0.0
-    step = _round_step(max(high - low, abs(high) * 0.05, 1e-9) / 4)
-    return Scale(math.floor(low / step) * step, math.ceil(high / step + 1e-9) * step)
+    step = _round_step((high - low) / 4)
+    top = math.ceil(high / step - 1e-9) * step
+    return Scale(math.floor(low / step + 1e-9) * step, top if most is None else min(top, most))
 
 
 def table_charts(table: StageTable) -> str:
@@ -74,7 +76,7 @@ def legend(names: Sequence[str]) -> str:
 
 
 def _measure_figure(table: StageTable, measure: str) -> str:
-    title, factor, decimals, _ = SECTIONS[measure]
+    title, factor, decimals, marks = SECTIONS[measure]
     points = {
         name: [column.cells.get((measure, name)) for column in table.columns]
         for name in table.benchmarks
@@ -88,7 +90,8 @@ def _measure_figure(table: StageTable, measure: str) -> str:
     ]
     if not ends:
         return ""
-    scale = scale_of(ends)
+    most = factor if marks else None  # shares end at 100 %, error bars may not
+    scale = scale_of(ends if most is None else [min(end, most) for end in ends], most)
     labels = [column.label for column in table.columns]
     body = [_frame(scale, labels)]
     for number, ((name, cells), tone) in enumerate(
@@ -115,7 +118,8 @@ def _measure_figure(table: StageTable, measure: str) -> str:
 
 
 def _mark(x: float, scale: Scale, value: float, error: float, said: str) -> str:
-    top, low, middle = scale.y(value + error), scale.y(value - error), scale.y(value)
+    top, middle = scale.y(min(value + error, scale.high)), scale.y(value)
+    low = scale.y(max(value - error, scale.low))
     bar = (
         f"<path class='errorbar' d='M{x:.1f} {top:.1f}V{low:.1f}"
         f"M{x - 2.5:.1f} {top:.1f}h5M{x - 2.5:.1f} {low:.1f}h5'/>"

@@ -87,5 +87,6 @@ def _curves(folder: Path) -> dict[str, Series]:
 
 
 def _cards(folder: Path) -> list[dict[str, Any]]:
-    found = [read_json(path) for path in sorted(folder.glob("*card.json"))]
-    return [card for card in found if isinstance(card, dict) and "domains" in card]
+    """Of the rows that the stage wrote, and of those that a distillation learnt from."""
+    paths = [*sorted(folder.glob("*card.json")), *sorted(folder.glob("data/*card.json"))]
+    return [card for card in map(read_json, paths) if isinstance(card, dict)]

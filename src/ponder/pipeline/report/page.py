@@ -120,8 +120,9 @@ def _samples(table: StageTable, data: PipelineData) -> str:
     config = stage.config
     assert isinstance(config, BenchmarksConfig)
     return (
-        f" Up to {config.num_problems} held-out problems of each benchmark, {config.k} samples "
-        f"each at temperature {config.temperature:g}, top-p {config.top_p:g}."
+        f" Up to {config.num_problems} held-out problems of each benchmark, {config.k} "
+        f"sample{'s' * (config.k > 1)} each at temperature {config.temperature:g}, "
+        f"top-p {config.top_p:g}."
     )
 
 
