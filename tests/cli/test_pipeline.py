@@ -36,7 +36,7 @@ def test_run_then_status(recipe: Path, tmp_path: Path, capsys: pytest.CaptureFix
     run = tmp_path / "run"
     assert main(["pipeline", "run", str(recipe), "--out", str(run)]) == 0
     said = capsys.readouterr().out
-    assert "zero       grow         1 of 4  3 steps  not run yet" in said
+    assert "zero   grow           1 of 4  3 steps\n" in said
     assert "  3/3  value 3.0" in said
     assert f"status  ponder pipeline status {run}" in said
     assert main(["pipeline", "status", str(run)]) == 0

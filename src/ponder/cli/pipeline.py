@@ -68,7 +68,7 @@ def _opened(arguments: Namespace) -> tuple[PipelineRecipe, Path]:
 
 
 def _run(folder: PipelineFolder, graph: Graph, options: Options, out: Console) -> int:
-    watch = PipelineWatch(out)
+    watch = PipelineWatch(out, list(graph.stages))
     go_on = f"ponder pipeline run {folder.path}"
     try:
         with StopOnSignal(watch) as should_stop:
@@ -93,6 +93,8 @@ def _run(folder: PipelineFolder, graph: Graph, options: Options, out: Console) -
     freed = [("pruned", size_text(outcome.freed))] if options.prune else []
     status = f"ponder pipeline status {folder.path}"
     report = write_pipeline_report(folder, graph)
+    spent = sum(s.seconds or 0.0 for s in pipeline_status(graph, folder, any_code=True).values())
+    freed.append(("time", f"{time_text(spent)} in all stages together"))
     _say(out, [*freed, ("run", str(folder.path)), ("status", status), ("report", str(report))])
     return 0
 

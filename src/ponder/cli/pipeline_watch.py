@@ -37,9 +37,11 @@ def time_text(seconds: float | None) -> str:
 class PipelineWatch:
     """A PipelineView on a console, which also hears Ctrl-C."""
 
-    def __init__(self, out: Console) -> None:
+    def __init__(self, out: Console, names: Sequence[str] = ()) -> None:
+        """``names`` are those of the stages: lines are aligned by the longest."""
         self.stopping = False
         self._out = out
+        self._width = max(map(len, names), default=10)
         self._watch: Watch | None = None
         self._bar: Progress | None = None
 
@@ -51,7 +53,8 @@ class PipelineWatch:
         """One line: what runs, and why."""
         stage = standing.stage
         about = stage.kind.describe(stage.config)
-        self._say(standing, f"{number} of {total}", about, standing.why)
+        why = "" if standing.state == "new" else f"({standing.why})"
+        self._say(standing, f"{number:>2} of {total}", about, why)
 
     def on_done(self, standing: Standing) -> None:
         """One line."""
@@ -115,7 +118,7 @@ class PipelineWatch:
 
     def _say(self, standing: Standing, *parts: str) -> None:
         stage = standing.stage
-        head = (f"{stage.name:<10} ", "bold"), f"{stage.kind_name:<12} "
+        head = (f"{stage.name:<{self._width}}  ", "bold"), f"{stage.kind_name:<12}  "
         line = Text.assemble(*head, "  ".join(filter(None, parts)))
         self._out.print(line, soft_wrap=True)
         self._out.file.flush()
