@@ -21,16 +21,16 @@ MODEL_CODE = (
 
 
 def local_model(spec: str) -> dict[str, Path]:
-    """The folder of a model that is on this machine, to be hashed; none of a hub id.
+    """The files of a model that is on this machine, to be hashed; none of a hub id.
 
     A model that cannot be found is the stage's own complaint, when it runs.
     """
     try:
-        source, _ = find_source(spec)
+        source, options = find_source(spec)
     except PonderError:
         return {}
-    path = Path(source)
-    return {"model": path} if path.is_dir() else {}
+    path = Path(source, options.get("gguf_file", ""))  # beside a GGUF file lies other code
+    return {"model": path} if path.exists() else {}
 
 
 def expected_model(sources: Sources, otherwise: str) -> str:
