@@ -20,6 +20,7 @@ from ponder.curate.row import Row
 from ponder.errors import PonderError
 from ponder.pipeline.context import StageContext, Waiting
 from ponder.pipeline.kinds import Estimate, Input, Output, Sources, StageKind
+from ponder.pipeline.stages.collected import Collected
 from ponder.pipeline.stages.curated import (
     READABLE,
     ROWS,
@@ -34,7 +35,6 @@ from ponder.pipeline.stages.models import MODEL_CODE, expected_model, local_mode
 from ponder.pipeline.stages.sampled import (
     SAMPLES,
     Chosen,
-    Collected,
     Collector,
     Finish,
     collected_before,
@@ -219,6 +219,7 @@ COLD_START = StageKind(
         *MODEL_CODE,
         "ponder.curate",
         "ponder.pipeline.stages.cold_start",
+        "ponder.pipeline.stages.collected",
         "ponder.pipeline.stages.curated",
         "ponder.pipeline.stages.finishing",
         "ponder.pipeline.stages.sampled",

@@ -16,7 +16,7 @@ from ponder.curate.rows import Mark, RowWriter, read_lines
 from ponder.curate.state import CurateSummary
 from ponder.errors import PonderError
 from ponder.pipeline.context import StageContext
-from ponder.pipeline.stages.sampled import Collected
+from ponder.pipeline.stages.collected import Collected
 from ponder.pipeline.stages.teachers import name_of, open_tokenizer
 from ponder.runlog import write_json_atomic
 

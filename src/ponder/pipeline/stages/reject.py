@@ -19,6 +19,7 @@ from ponder.curate.rows import read_lines
 from ponder.errors import PonderError
 from ponder.pipeline.context import StageContext
 from ponder.pipeline.kinds import Estimate, Input, Output, Sources, StageKind
+from ponder.pipeline.stages.collected import Collected
 from ponder.pipeline.stages.curated import (
     READABLE,
     ROWS,
@@ -31,7 +32,6 @@ from ponder.pipeline.stages.finishing import Verified
 from ponder.pipeline.stages.models import MODEL_CODE, expected_model, local_model
 from ponder.pipeline.stages.sampled import (
     SAMPLES,
-    Collected,
     Collector,
     collected_before,
     open_problems,
@@ -216,6 +216,7 @@ REJECT = StageKind(
     code=(
         *MODEL_CODE,
         "ponder.curate",
+        "ponder.pipeline.stages.collected",
         "ponder.pipeline.stages.curated",
         "ponder.pipeline.stages.finishing",
         "ponder.pipeline.stages.reject",
