@@ -56,7 +56,7 @@ def config_of(inputs: Path, method: str, **settings: Any) -> DistilConfig:
         "problems": {"path": inputs / "problems.jsonl", "verifier": VERIFIER},
         "template": {"name": "plain"},
         "sampling": {"max_completion_tokens": 12, "max_batch_size": 12},
-        "collect": {"num_problems": 12, "group_size": 3},
+        "collect": {"num_problems": 8, "group_size": 3},
         "filters": {
             "format": "any",
             "min_language": 0.0,
@@ -65,8 +65,8 @@ def config_of(inputs: Path, method: str, **settings: Any) -> DistilConfig:
         },
         "dedupe": {"near_threshold": 1.1},
         "off_policy": {"epochs": 2, "samples": 4},
-        "on_policy": {"steps": 4, "prompts_per_step": 4, "group_size": 2},
-        "optimizer": {"learning_rate": 3e-3, "min_learning_rate": 3e-4},
+        "on_policy": {"steps": 3, "prompts_per_step": 4, "group_size": 2},
+        "optimizer": {"learning_rate": 1e-2, "min_learning_rate": 1e-3},
         "eval": {"num_problems": 4, "k": 2},
         "checkpoint": {"every": 1},
     }
@@ -110,7 +110,7 @@ def test_off_policy_learns_the_teachers_right_answers(
     folder = wholes["off_policy"]
     rows = read_lines(folder / "data" / "rows.jsonl")
     samples = json.loads((folder / "data" / "samples.json").read_text())
-    assert 0 < len(rows) <= samples["num_solved"] <= 12
+    assert 0 < len(rows) <= samples["num_solved"] <= 8
     assert len({row["problem_id"] for row in rows}) == len(rows)
     assert {row["teacher"] for row in rows} == {"teacher"}
     assert (folder / "data" / "rows.jsonl.card.md").is_file()
@@ -125,7 +125,7 @@ def test_off_policy_learns_the_teachers_right_answers(
 def test_on_policy_comes_nearer_and_keeps_what_was_written(wholes: dict[str, Path]) -> None:
     folder = wholes["on_policy"]
     rows = read_lines(folder / "data" / "rows.jsonl")
-    assert len(rows) == len({row["id"] for row in rows}) == 4 * 4 * 2
+    assert len(rows) == len({row["id"] for row in rows}) == 3 * 4 * 2
     assert {row["source"] for row in rows} == {"student"}
     assert {row["verdict"] for row in rows} <= {"correct", "incorrect", "unparsable"}
     metrics = [row for row in read_metrics(folder / "metrics.jsonl") if "loss/total" in row]
@@ -174,7 +174,7 @@ def test_killed_before_a_change_of_the_disk(
     expected, chance = outputs(wholes[method]), random.Random(0)
     number, kills = 0, 0
     while True:
-        number += chance.randint(14, 30)
+        number += chance.randint(20, 45)
         context = context_of(folder / str(number), config_of(inputs, method))
 
         def life(number: int, context: StageContext = context) -> None:
@@ -190,7 +190,7 @@ def test_killed_before_a_change_of_the_disk(
         assert forked(lambda again=again: life(again)) in (0, -signal.SIGKILL)
         assert forked(lambda context=context: run(context)) == 0
         assert outputs(context.folder) == expected, f"killed before change {number}"
-    assert kills >= 3
+    assert kills >= 2
 
 
 def after(times: int) -> Callable[[], bool]:
@@ -202,7 +202,7 @@ def after(times: int) -> Callable[[], bool]:
 def test_it_stops_where_it_is_asked_to_and_goes_on(
     inputs: Path, wholes: dict[str, Path], folder: Path
 ) -> None:
-    for method, times in (("off_policy", 1), ("off_policy", 6), ("on_policy", 2)):
+    for method, times in (("off_policy", 1), ("off_policy", 4), ("on_policy", 2)):
         config = config_of(inputs, method)
         where = folder / f"{method}{times}"
         with pytest.raises(Stopped):
@@ -256,8 +256,8 @@ def test_wrong_uses(inputs: Path, folder: Path, method: str) -> None:
 def test_what_it_will_take(inputs: Path) -> None:
     kind = KINDS["distil"]
     found = {m: kind.estimate(config_of(inputs, m), {}) for m in METHODS}
-    assert found["off_policy"].rows == 12
-    assert found["on_policy"].rows == 4 * 4 * 2
+    assert found["off_policy"].rows == 8
+    assert found["on_policy"].rows == 3 * 4 * 2
     assert all((one.memory or 0) > 0 and (one.bytes or 0) > 0 for one in found.values())
     assert found["on_policy"].model == str(inputs / "student")
     unknown = config_of(inputs, "on_policy", teacher=None)
@@ -265,8 +265,8 @@ def test_what_it_will_take(inputs: Path) -> None:
     more, less = kind.estimate(unknown, of_stage).memory, kind.estimate(unknown, {}).memory
     assert (more or 0) > (less or 0)
     assert kind.files(config_of(inputs, "off_policy")).keys() == {"model", "teacher"}
-    assert "12 problems x 3" in kind.describe(config_of(inputs, "off_policy"))
-    assert "4 steps of 4 x 2" in kind.describe(config_of(inputs, "on_policy"))
+    assert "8 problems x 3" in kind.describe(config_of(inputs, "off_policy"))
+    assert "3 steps of 4 x 2" in kind.describe(config_of(inputs, "on_policy"))
 
 
 def test_progress_is_told(inputs: Path, folder: Path) -> None:

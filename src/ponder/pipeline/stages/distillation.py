@@ -20,6 +20,7 @@ from ponder.curate.choose import candidates_of
 from ponder.curate.rows import Mark, RowWriter
 from ponder.pipeline.context import StageContext, Stopped
 from ponder.pipeline.kinds import CHECKPOINTS, Estimate, Input, Output, Sources, StageKind
+from ponder.pipeline.stages.collected import Collected
 from ponder.pipeline.stages.curated import (
     READABLE,
     ROWS,
@@ -33,7 +34,6 @@ from ponder.pipeline.stages.finishing import Verified
 from ponder.pipeline.stages.models import MODEL_CODE, local_model
 from ponder.pipeline.stages.sampled import (
     SAMPLES,
-    Collected,
     Collector,
     collected_before,
     domain_of,
@@ -251,6 +251,7 @@ DISTIL = StageKind(
         "ponder.pipeline.stages.distillation",
         "ponder.pipeline.stages.distillation_config",
         "ponder.pipeline.stages.finishing",
+        "ponder.pipeline.stages.collected",
         "ponder.pipeline.stages.sampled",
         "ponder.pipeline.stages.teachers",
     ),
