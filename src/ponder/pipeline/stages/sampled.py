@@ -22,7 +22,8 @@ from ponder.curate.rows import Row, RowWriter
 from ponder.curate.shape import reshaped
 from ponder.errors import PonderError
 from ponder.pipeline.context import StageContext
-from ponder.pipeline.stages.collected import Collected, nothing_kept
+from ponder.pipeline.stages.collected import Collected as Collected
+from ponder.pipeline.stages.collected import nothing_kept
 from ponder.pipeline.stages.teachers import Teacher
 from ponder.runlog import write_json_atomic, write_rollouts
 from ponder.runlog.durable import disk_errors
