@@ -37,13 +37,7 @@ SHRUNK = (
     "helpful.num_prompts=64",
     "safety.num_prompts=64",
     *(f"{name}.epochs=1" for name in ("dev1", "dev3", "on_sft")),
-    *(
-        f"{name}.steps=2"
-        for name in (
-            *("zero", "dev2", "dev2_free", "r1", "on_rl"),
-            *("student_rl", "distilled_rl"),
-        )
-    ),
+    *(f"{name}.steps=2" for name in ("zero", "zero_one", "dev2", "r1", "on_rl", "distilled_rl")),
 )
 
 
@@ -52,9 +46,13 @@ def graph_of(name: str) -> Graph:
 
 
 @pytest.mark.parametrize("name", pipeline_names())
+def test_it_is_a_graph(name: str) -> None:
+    assert len(graph_of(name).stages) > 5
+
+
+@pytest.mark.parametrize("name", ["r1-tiny", "r1-tiny-paper"])
 def test_it_can_be_planned(name: str, tmp_path: Path) -> None:
     stages = forecast(graph_of(name), PipelineFolder(tmp_path / "new"))
-    assert len(stages) > 5
     assert all(item.about for item in stages)
 
 
@@ -68,7 +66,7 @@ def test_every_arrow_of_the_paper_is_there(name: str) -> None:
     assert stages["dev3"].needs == ["reject"], "the base again, not dev2"
     assert set(stages["r1"].needs) == {"dev3", "helpful_model", "safety_model"}
     assert stages["distilled"].needs == ["r1"]
-    with_it, without = stages["dev2"].config, stages["dev2_free"].config
+    with_it, without = stages["zero_one"].config, stages["zero"].config
     assert isinstance(with_it, RLConfig)
     assert isinstance(without, RLConfig)
     assert (with_it.reward.language, without.reward.language) == (1.0, 0.0)
@@ -115,8 +113,8 @@ def test_its_tables(tmp_path: Path) -> None:
     assert [column.label for column in tables["Stages"].columns] == STAGES
     assert [column.label for column in tables["Distillation"].columns] == [
         "base",
+        "Zero",
         "R1",
-        "RL alone",
         "distilled",
         "distilled, RL",
     ]
