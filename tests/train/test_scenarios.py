@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.generate.endpoint_server import Reply, completion, serving
 from tests.train.test_resume import Lives, contents, while_writing
 
 from ponder.cli.main import main
@@ -236,6 +237,45 @@ def test_mistakes_are_named(settings: dict[str, Any], tmp_path: Path) -> None:
     ):
         with pytest.raises(PonderError, match=field):
             changed(settings, **sections)
+
+
+def agrees(body: dict[str, Any], number: int) -> Reply:
+    """A judge that finds every answer right, but for those to a code word (its own probe)."""
+    is_probe = "the code word" in body["messages"][-1]["content"]
+    return completion(json.dumps({"correct": not is_probe, "reason": "it says so"}))
+
+
+def test_problems_may_be_judged_by_a_model_with_the_reference(
+    settings: dict[str, Any], tmp_path: Path
+) -> None:
+    sums = settings["problems"]["mixture"][0]
+    mixture = [sums, sums | {"verifier": "judge", "domain": "open"}]
+    few = {
+        "steps": 2,
+        "problems": {"mixture": mixture},
+        "preference": {"helpful": None, "safety": None, "start": 0},
+        "sampling": {"max_completion_tokens": 6},
+        "eval": {"num_problems": 0},
+    }
+    with serving(agrees) as endpoint:
+        config = changed(settings, **few, judge={"url": endpoint.url, "model": "m"})
+        run = RunFolder.create(tmp_path / "run", to_toml(config))
+        assert train(config, run).finished
+    assert len(endpoint.bodies) > 4
+    rows = read_metrics(run.metrics_path)
+    assert rows[0]["domain/open_share"] == 0.5
+    assert rows[0]["domain/open_pass_rate"] > 0.5  # unless there was no answer to judge
+    reasons = {
+        rollout.judgement.reason
+        for group in read_rollouts(rollouts_path(run.rollouts_dir, 0))
+        if group.problem.verifier == "judge"
+        for rollout in group.rollouts
+    }
+    assert "judge: it says so" in reasons
+    said = refused_at_start(changed(settings, **few), tmp_path / "none")
+    assert said.startswith("judge = None: ")
+    url = {"judge": {"url": "http://localhost:1/v1"}}
+    assert "remove [judge]" in refused_at_start(changed(settings, **url), tmp_path / "idle")
 
 
 def planted(accuracy: float, preference: float) -> dict[str, float]:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from ponder.config.base import Config
+from ponder.config.endpoint import EndpointConfig
 from ponder.config.preference import PREFERENCES, PreferenceConfig
 from ponder.errors import PonderError
 
@@ -306,6 +307,8 @@ class RLConfig(Config):
     sampling: SamplingConfig = SamplingConfig()
     reward: RewardConfig = RewardConfig()
     preference: PreferenceConfig = PreferenceConfig()
+    judge: EndpointConfig | None = None
+    """The endpoint that judges problems with verifier = "judge": {url = "...", model = "..."}."""
     algorithm: AlgorithmConfig = AlgorithmConfig()
     batch: BatchConfig = BatchConfig()
     optimizer: OptimizerConfig = OptimizerConfig()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,8 @@ from ponder.rollout.rollout import Scorer, rollout
 from ponder.rollout.scorer import RuleScorer
 from ponder.seeds import derive_seed
 from ponder.train.collect import Collected, Stream, collect
+from ponder.train.judge import open_judge
+from ponder.train.parting import window_of
 from ponder.train.policy import Policy
 from ponder.train.preferences import check_same, digests, open_preferences, reward_model_paths
 from ponder.train.sizes import resolve_sizes
@@ -123,7 +125,7 @@ def open_session(config: RLConfig, checkpoint: Path | None) -> Session:
     Sets torch's number of threads; a resumed run takes the one it began with, unless the config
     names one. A run that cannot fit its GPU is refused before the model is loaded (``plan``).
     """
-    paths = reward_model_paths(config)
+    paths, judge = reward_model_paths(config), open_judge(config)
     reward_models = digests(paths)
     state = TrainerState.read(checkpoint) if checkpoint else None
     if state is not None:
@@ -150,7 +152,7 @@ def open_session(config: RLConfig, checkpoint: Path | None) -> Session:
         model, tokenizer, config.sampling.max_batch_size, engine=config.engine
     )
     heldout = _heldout(config, problems.heldout)
-    verifiers = VerifierPool(models=open_preferences(config, paths, tokenizer))
+    verifiers = VerifierPool(models={**open_preferences(config, paths, tokenizer), **judge})
     warnings = verifiers.prepare([*first_problems(problems.train), *heldout], config.unsafe)
     return Session(
         config=config,
@@ -164,7 +166,13 @@ def open_session(config: RLConfig, checkpoint: Path | None) -> Session:
         make_prompt=PromptMaker(config.template, tokenizer),
         first_step=state.next_step if state else 0,
         seconds_before=state.seconds if state else 0.0,
-        notes=(*warnings, *problems.notes(), *_rounding_note(config), *_plan_note(plan)),
+        notes=(
+            *warnings,
+            *problems.notes(),
+            *_rounding_note(config),
+            *_short_note(config, paths),
+            *_plan_note(plan),
+        ),
         reward_models=reward_models,
     )
 
@@ -197,6 +205,18 @@ def _rounding_note(config: RLConfig) -> list[str]:
         f"dtype = bfloat16 without master weights: most updates at a learning rate of {rate:g} "
         "are lost in rounding, and little is learnt; use optimizer.master_weights=true "
         f"(or a rate of {ROUNDED_AWAY:g} or more)"
+    ]
+
+
+def _short_note(config: RLConfig, reward_models: Mapping[str, Path]) -> list[str]:
+    """The alarm for a hacked reward compares two windows of steps: are there so many?"""
+    num_steps = config.steps - config.preference.first_step(config.steps)
+    needed = 2 * window_of(num_steps)
+    if not reward_models or num_steps >= needed:
+        return []
+    return [
+        f"{num_steps} steps with general problems are too few for the alarm that a preference "
+        f"reward is being hacked: it compares {needed} of them"
     ]
 
 

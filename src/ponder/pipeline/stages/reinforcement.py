@@ -48,7 +48,8 @@ def stage_config(context: StageContext) -> RLConfig:
 
 
 def estimate(config: RLConfig, sources: Sources) -> Estimate:
-    """By ``ponder.plan``: on a GPU memory and time, on a CPU memory alone."""
+    """By ``ponder.plan``: on a GPU memory and time, on a CPU memory alone; and the weights of the
+    reward models."""
     from ponder.plan.demand import demand_of
     from ponder.plan.devices import this_cpu, this_gpu
     from ponder.plan.memory import trained_numbers
@@ -61,13 +62,19 @@ def estimate(config: RLConfig, sources: Sources) -> Estimate:
     device = device or this_cpu()
     plan = make_plan(demand_of(config, on_gpu=device.is_gpu), shape, device)
     state = _MOMENTS + _MASTER * plan.demand.has_masters
+    judges = [
+        read_shape(str(spec)).num_parameters
+        for name in PREFERENCES
+        for source in sources.get(name, ())
+        if (spec := source.path or source.estimate.model) is not None
+    ]
     checkpoint = shape.num_parameters * plan.demand.width
     checkpoint += trained_numbers(shape, plan.demand) * state
     return Estimate(
         seconds=plan.seconds * config.steps if plan.seconds is not None else None,
         bytes=checkpoint * config.checkpoint.keep,
         rows=plan.demand.num_rollouts * config.steps,
-        memory=plan.peak,
+        memory=plan.peak + sum(judges) * plan.demand.width,
         model=model,
     )
 
@@ -97,4 +104,5 @@ RL = StageKind(
     describe=describe,
     code=(*MODEL_CODE, "ponder.train"),
     files=files,
+    unhashed=("name", "out", "log", "judge.cache"),
 )
