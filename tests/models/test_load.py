@@ -136,6 +136,8 @@ def test_cuda_where_there_is_none(folder) -> None:
 @pytest.mark.slow
 def test_smollm2_is_a_chat_model() -> None:
     model, tokenizer = load_model("smollm2", "cpu")
+    assert tokenizer.eos_token == "<|im_end|>"  # transformers 5.17 says <|im_start|>
+    assert tokenizer.eos_token_id == model.generation_config.eos_token_id
     text = tokenizer.apply_chat_template(
         [{"role": "user", "content": "What is the capital of France?"}],
         add_generation_prompt=True,

@@ -52,6 +52,7 @@ def load_model(spec: str, device: str = "auto", dtype: str = "float32") -> Loade
     _check_weights(spec, model, report)
     if "gguf_file" in options:
         _forget_quantization(model)
+        _take_end_from_model(model, tokenizer)
     _complete_tokens(spec, model, tokenizer)
     if place.type == "cpu":
         use_onednn_linears(model)
@@ -76,6 +77,13 @@ def _forget_quantization(model: PreTrainedModel) -> None:
         model.__dict__.pop(name, None)
     for name in ("quantization_config", "_is_quantized"):
         model.config.__dict__.pop(name, None)
+
+
+def _take_end_from_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    """transformers 5.17 takes a GGUF file's first special token for its end token, too."""
+    end = model.config.eos_token_id
+    if isinstance(end, int):
+        tokenizer.eos_token = tokenizer.convert_ids_to_tokens(end)
 
 
 def _check_tokenizer(spec: str, source: str) -> None:
