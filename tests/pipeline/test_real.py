@@ -146,7 +146,7 @@ def test_a_dry_run_tells_and_does_nothing(inputs: Path, lives: Lives, tmp_path: 
     new = tmp_path / "x"
     code, said = lives.live("run", str(inputs / "p.toml"), "--out", str(new), "--dry-run")
     assert code == 0, said
-    assert "model=zero.model" in said
+    assert "eval  zero" in said
     assert "2 steps of 2 x 4" in said
     assert "to do: 2 of 2 stages" in said
     assert not new.exists()

@@ -26,6 +26,9 @@ from ponder.pipeline.status import Standing, pipeline_status
 from ponder.pipeline.store import PipelineFolder
 from ponder.pipeline.table import read_tables, table_paths, to_rich
 
+_PLAIN = ("done", "new")
+"""States that need no reason."""
+
 
 def run(arguments: Namespace) -> int:
     """Run a pipeline, or say where it stands or what it would take."""
@@ -128,7 +131,7 @@ def status_table(standings: list[Standing]) -> Table:
 
 def _print_forecast(stages: list[Forecast], out: Console) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("stage", "kind", "inputs"):
+    for name in ("stage", "kind", "reads"):
         table.add_column(name, overflow="fold")
     for name in ("rows", "size", "memory", "time"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -146,7 +149,7 @@ def _print_forecast(stages: list[Forecast], out: Console) -> None:
             size_text(estimate.memory),
             f"{mark}{time_text(estimate.seconds)}",
             Text(item.about),
-            Text("done" if item.standing.is_done else item.standing.why),
+            Text(item.standing.state if item.standing.state in _PLAIN else item.standing.why),
         )
     out.print(table)
     out.print()
@@ -175,5 +178,6 @@ def total_lines(stages: list[Forecast]) -> list[str]:
 
 
 def _inputs(stage: Stage) -> str:
-    told = [f"{name}={', '.join(map(str, refs))}" for name, refs in stage.inputs.items()]
-    return "; ".join(told) or "-"
+    """The stages and files that it reads."""
+    told = (ref.stage or str(ref.path) for refs in stage.inputs.values() for ref in refs)
+    return ", ".join(dict.fromkeys(told)) or "-"

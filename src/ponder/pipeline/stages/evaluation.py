@@ -178,7 +178,8 @@ def estimate(config: BenchmarksConfig, sources: Sources) -> Estimate:
 
 def describe(config: BenchmarksConfig) -> str:
     """Benchmarks and samples."""
-    names = ", ".join(config.benchmarks)
+    few = len(config.benchmarks) <= 2
+    names = ", ".join(config.benchmarks) if few else f"{len(config.benchmarks)} benchmarks"
     return f"{names}: up to {config.num_problems} problems x {config.k}"
 
 
