@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from ponder.config.rl import RLConfig
+from ponder.errors import AlarmError
 from ponder.pipeline.context import StageContext
+from ponder.pipeline.run import in_the_stage
 from ponder.pipeline.stages import KINDS
 from ponder.pipeline.stages.reinforcement import stage_config
 
@@ -30,3 +34,9 @@ def test_reward_models_are_optional_inputs_and_stand_in_the_config() -> None:
     }
     alone = stage_config(StageContext("r1", "key", config, Path()))
     assert alone == config
+
+
+def test_an_alarm_that_ends_a_stage_keeps_its_kind_and_names_the_stage() -> None:
+    said = "step 9: the helpful reward rose"
+    with pytest.raises(AlarmError, match=f"stage r1: {said}"), in_the_stage("r1"):
+        raise AlarmError(said)
