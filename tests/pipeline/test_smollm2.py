@@ -1,0 +1,54 @@
+"""The pipeline r1-smollm2: it resolves, measures on test problems alone, and has a fair control."""
+
+from __future__ import annotations
+
+from ponder.config.base import Config
+from ponder.config.benchmarks import BenchmarksConfig
+from ponder.config.pipeline import load_pipeline
+from ponder.config.rl import RLConfig
+from ponder.config.sft import SFTConfig
+from ponder.pipeline.resolve import check_common, resolve_config
+from ponder.pipeline.stages import KINDS
+
+PIPELINE = load_pipeline("r1-smollm2")
+CONFIGS: dict[str, Config] = {
+    name: resolve_config(PIPELINE, table, KINDS[table.kind])
+    for name, table in PIPELINE.stages.items()
+}
+
+
+def test_every_stage_resolves_with_the_same_prompt() -> None:
+    check_common(PIPELINE, {n: KINDS[t.kind].config_class for n, t in PIPELINE.stages.items()})
+    for name, config in CONFIGS.items():
+        told = config.model_dump()
+        assert told["model"] == "smollm2", name
+        assert told["template"]["name"] == "chat", name
+        assert "<answer>" in told["template"]["system"], name
+
+
+def test_training_never_looks_at_the_test_problems() -> None:
+    for config in CONFIGS.values():
+        if isinstance(config, RLConfig | SFTConfig):
+            assert config.eval.num_problems == 0
+        if isinstance(config, RLConfig):
+            assert (config.problems.name, config.problems.split) == ("gsm8k", "train")
+        if isinstance(config, BenchmarksConfig):
+            assert config.num_problems == 1319
+            assert list(config.benchmarks) == ["gsm8k"]
+    assert list(CONFIGS["cold"].model_dump()["benchmarks"]) == ["gsm8k"]  # decontaminated
+
+
+def test_the_control_is_dev2_with_other_rewards_and_nothing_else() -> None:
+    dev2, control = CONFIGS["dev2"], CONFIGS["control"]
+    assert isinstance(dev2, RLConfig)
+    assert isinstance(control, RLConfig)
+    assert dev2.model_copy(update={"name": "control", "reward": control.reward}) == control
+    reward = control.reward
+    assert (reward.accuracy, reward.format, reward.random) == (0.0, 0.0, 1.0)
+    assert PIPELINE.stages["dev2"].inputs == PIPELINE.stages["control"].inputs
+
+
+def test_the_second_fine_tuning_starts_from_the_model_again() -> None:
+    assert "model" not in PIPELINE.stages["dev3"].inputs
+    assert PIPELINE.stages["reject"].inputs == {"model": ("dev2",), "general": ("cold",)}
+    assert PIPELINE.stages["r1"].inputs == {"model": ("dev3",)}
