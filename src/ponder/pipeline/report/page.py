@@ -17,7 +17,9 @@ from ponder.pipeline.report.words import size_text, time_text
 from ponder.pipeline.store import PipelineFolder
 from ponder.pipeline.table import Cell, StageTable, to_html
 from ponder.report.header import config_html
+from ponder.report.html import write_report
 from ponder.report.page import asset, fill_page, joined_scripts
+from ponder.runlog import RunFolder
 from ponder.runlog.durable import write_atomic
 
 CURVES = {
@@ -32,9 +34,16 @@ CURVES = {
 def write_pipeline_report(run: PipelineFolder, graph: Graph) -> Path:
     """Write RUN/report.html from the folder as it is now, and return its path.
 
-    Works while the pipeline goes on and where nothing is done yet.
+    Works while the pipeline goes on and where nothing is done yet. Stages that train get reports of
+    their own, as `ponder train` writes them, when they are done.
     """
-    page = render(load_pipeline_data(run, graph))
+    data = load_pipeline_data(run, graph)
+    for standing in data.standings.values():
+        folder = RunFolder(standing.folder.path)
+        is_run = folder.config_path.is_file() and folder.metrics_path.is_file()
+        if standing.is_done and is_run and not folder.report_path.is_file():
+            write_report(folder.path)
+    page = render(data)
     path = run.path / "report.html"
     write_atomic(path, page.encode("utf-8", "replace"))
     return path
