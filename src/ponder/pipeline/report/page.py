@@ -27,6 +27,8 @@ CURVES = {
     "rollout/mean_tokens": "tokens of a completion",
     "language/consistency": "words in the language asked in, share",
     "text/reflective_words_per_completion": "reflective words of a completion",
+    "preference/helpful_mean": "helpful reward, of the reward model",
+    "preference/safety_mean": "safety reward, of the reward model",
 }
 """What is drawn of every stage of reinforcement learning, by metric."""
 
