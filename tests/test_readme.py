@@ -11,8 +11,11 @@ import pytest
 from ponder.cli.main import parse
 from ponder.cli.parser import build_parser
 from ponder.cli.specs import parse_problems
-from ponder.config.recipes import load_recipe
+from ponder.config.pipeline import load_pipeline
+from ponder.config.recipes import load_recipe, pipeline_names
 from ponder.config.rl import RLConfig
+from ponder.pipeline.graph import build_graph
+from ponder.pipeline.stages import KINDS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -28,6 +31,10 @@ def test_a_shown_command_parses_and_its_recipe_resolves(command: str) -> None:
     arguments = parse(build_parser(), shlex.split(command)[1:])
     if arguments.command == "ponder.cli.train" and arguments.resume is None:
         load_recipe(arguments.recipe, arguments.overrides)
+    if arguments.command == "ponder.cli.distil":
+        load_recipe(arguments.recipe, arguments.overrides)
+    if arguments.command == "ponder.cli.pipeline" and arguments.recipe in pipeline_names():
+        build_graph(load_pipeline(arguments.recipe, arguments.overrides), KINDS)
     if arguments.command == "ponder.cli.eval":
         parse_problems(arguments.problems)
 
