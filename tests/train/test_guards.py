@@ -35,13 +35,21 @@ def test_handover() -> None:
 
 
 def test_first_ratio() -> None:
-    old = torch.tensor([[-1.0, -2.0]])
-    largest = guards.largest_log_ratio
-    guards.check_first_ratio(largest(old + 5e-4, old), torch.float32)
-    with pytest.raises(GuardError, match=r"log ratio is 0\.01"):
-        guards.check_first_ratio(largest(old + 0.01, old), torch.float32)
-    with pytest.raises(GuardError, match="log ratio is nan"):
-        guards.check_first_ratio(largest(old * float("nan"), old), torch.float32)
+    old = [torch.tensor([-1.0, -2.0]), torch.tensor([-3.0])]
+
+    def check(offset: float, dtype: torch.dtype) -> None:
+        guards.check_first_ratio([rows + offset for rows in old], old, dtype)
+
+    check(5e-4, torch.float32)
+    check(0.05, torch.bfloat16)
+    with pytest.raises(GuardError, match=r"mean \|log ratio\| of a group is 0\.01"):
+        check(0.01, torch.float32)
+    with pytest.raises(GuardError, match=r"group is 0\.2"):
+        check(0.2, torch.bfloat16)
+    with pytest.raises(GuardError, match="group is nan"):
+        check(float("nan"), torch.float32)
+    rounded = [torch.tensor([-1.2, -2.0]), torch.tensor([-3.0])]
+    guards.check_first_ratio(rounded, old, torch.bfloat16)  # one token, as rounding does it
 
 
 def test_finite() -> None:

@@ -161,13 +161,13 @@ def test_several_minibatches_score_first_and_drift_after(groups: list[Group]) ->
     policy.score(batch)
     assert all(
         row.old_logprobs is not None
-        for m in batch.minibatches
+        for m in batch.minibatches[1:]
         for g in m.groups
         for row in g.rows
         if any(r.advantage for r in g.rows)
     )
     first, second = [policy.update(minibatch) for minibatch in batch.minibatches]
-    assert first["loss/ratio_max"] == pytest.approx(1.0, abs=1e-5)
+    assert first["loss/ratio_max"] == 1.0  # its own pass serves: not even rounding is between
     assert second["loss/ratio_max"] > 1.001
     assert policy.num_updates == 2
 
@@ -179,7 +179,7 @@ def test_guard_old_logprobs_of_other_weights(groups: list[Group]) -> None:
     policy.score(batch)
     with torch.no_grad():
         model.get_output_embeddings().weight.mul_(1.05)
-    with pytest.raises(GuardError, match="log ratio is"):
+    with pytest.raises(GuardError, match=r"mean \|log ratio\|"):
         policy.update(batch.minibatches[0])
 
 

@@ -6,16 +6,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from ponder.errors import GuardError
 
-RATIO_TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-6, torch.bfloat16: 0.25}
-"""Largest |log ratio| of a token at the first update after a rollout, by compute type: both passes
-run the same weights, so only the order of sums may differ."""
+RATIO_TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-6, torch.bfloat16: 0.1}
+"""Largest mean |log ratio| of a group's tokens before the first update after a rollout, by compute
+type: both passes run the same weights, so only the order of sums may differ. (A mean, since single
+tokens of a real model in bfloat16 are off by up to 3 nats.)"""
 
 SPLIT_TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-9, torch.bfloat16: 2e-2}
 """Largest difference between a loss and the sum of its parts, relative to the sum of |terms|."""
@@ -51,19 +52,21 @@ def check_handover(policy: nn.Module, generator: nn.Module, step: int) -> None:
         )
 
 
-def largest_log_ratio(logprobs: Tensor, old_logprobs: Tensor) -> Tensor:
-    """The largest |log ratio|, a 0-dim tensor that ``check_first_ratio`` takes."""
-    return (logprobs.detach() - old_logprobs).abs().max()
+def check_first_ratio(
+    logprobs: Sequence[Tensor], old_logprobs: Sequence[Tensor], dtype: torch.dtype
+) -> None:
+    """Before any update of a step, policy and old policy are the same: every ratio is 1.
 
-
-def check_first_ratio(largest: Tensor, dtype: torch.dtype) -> None:
-    """Before any update of a step, policy and old policy are the same: every ratio is 1."""
-    worst = float(largest)
-    if not worst <= RATIO_TOLERANCE[dtype]:
+    Args:
+        logprobs, old_logprobs: [T] of each of some completions.
+    """
+    differences = [(new - old).abs() for new, old in zip(logprobs, old_logprobs, strict=True)]
+    mean = float(torch.cat(differences).mean())
+    if not mean <= RATIO_TOLERANCE[dtype]:
         raise GuardError(
-            f"at the first update after a rollout a token's log ratio is {worst:.3g} (at most "
-            f"{RATIO_TOLERANCE[dtype]:g}): old_logprobs were not computed by the same weights, "
-            "tokens or temperature (see Policy.score)"
+            f"before the first update after a rollout the mean |log ratio| of a group is {mean:.3g}"
+            f" (at most {RATIO_TOLERANCE[dtype]:g}): old_logprobs were not computed by the same "
+            "weights, tokens or temperature (see Policy.score)"
         )
 
 

@@ -26,7 +26,6 @@ class MicrobatchStats:
     entropy_sum: Tensor
     mismatch_sum: Tensor
     mismatch_max: Tensor
-    log_ratio_max: Tensor
     loss: LossStats
     importance: ImportanceStats
 
@@ -38,7 +37,6 @@ class MicrobatchStats:
             self.entropy_sum + other.entropy_sum,
             self.mismatch_sum + other.mismatch_sum,
             torch.maximum(self.mismatch_max, other.mismatch_max),
-            torch.maximum(self.log_ratio_max, other.log_ratio_max),
             self.loss + other.loss,
             self.importance + other.importance,
         )

@@ -13,7 +13,7 @@ from ponder.algo import LOSSES, aggregate, importance_weights, k3
 from ponder.config.rl import RLConfig
 from ponder.models.compiled import compile_layers
 from ponder.train import guards
-from ponder.train.batch import Batch, Minibatch, PromptRows, split_by_tokens
+from ponder.train.batch import Batch, Minibatch, PromptRows, Row, split_by_tokens
 from ponder.train.forward import Scored, pad, score
 from ponder.train.measure import MicrobatchStats, token_sum
 from ponder.train.optimizer import make_optimizer
@@ -37,24 +37,25 @@ class Policy:
         if config.batch.compile and model.device.type == "cuda":
             compile_layers(model)
         self.num_updates = 0
-        self._is_fresh = False
+        self._probe: PromptRows | None = None
         self._split_checked = False
 
     def score(self, batch: Batch) -> None:
-        """Note the log-probabilities at rollout time of every row, before the first update.
+        """Note the log-probabilities at rollout time of the rows of all minibatches but the first.
 
-        With one minibatch the update's own forward pass serves (the ratio is exactly 1 and its
-        gradient is that of the surrogate), so there is nothing to do.
+        The first one's own forward pass serves: the ratio is exactly 1, which rounding would make
+        it miss, and its gradient is that of the surrogate. One group of it is scored all the same,
+        for ``update`` to see that nothing came between.
         """
-        self._is_fresh = True
+        self._probe = None
         if len(batch.minibatches) == 1:
             return
-        groups = [group for minibatch in batch.minibatches for group in self._relevant(minibatch)]
-        with torch.no_grad():
-            for microbatch in split_by_tokens(groups, self.config.batch.microbatch_tokens):
-                scored = self._forward(self.model, microbatch)
-                for row, logprobs in zip(scored.rows, scored.per_row(), strict=True):
-                    row.old_logprobs = logprobs
+        first, *rest = (self._relevant(minibatch) for minibatch in batch.minibatches)
+        self._probe = first[0] if first else None
+        groups = [*first[:1], *(group for minibatch in rest for group in minibatch)]
+        for microbatch in split_by_tokens(groups, self.config.batch.microbatch_tokens):
+            for row, logprobs in self._logprobs(microbatch):
+                row.old_logprobs = logprobs
 
     def update(self, minibatch: Minibatch) -> dict[str, float]:
         """One optimizer update; returns its ``loss/`` and ``policy/`` metrics.
@@ -64,6 +65,7 @@ class Policy:
         gradient is not finite or where the ratio of a first update is not 1. Gradients are gone at
         the end: their memory is the rollouts'.
         """
+        self._check_probe()
         groups = self._relevant(minibatch)
         self._check_split_once(groups, minibatch.denominator)
         stats: MicrobatchStats | None = None
@@ -71,8 +73,6 @@ class Policy:
             loss, part = self._loss(microbatch, minibatch.denominator)
             loss.backward()  # type: ignore[no-untyped-call]
             stats = part if stats is None else stats + part
-        if stats and self._is_fresh:
-            guards.check_first_ratio(stats.log_ratio_max, _dtype(self.model))
         metrics = stats.metrics(self.config.algorithm.kl_coef) if stats else {"loss/total": 0.0}
         return metrics | self._step(metrics["loss/total"])
 
@@ -129,7 +129,6 @@ class Policy:
             entropy_sum=token_sum(now.entropy, mask),
             mismatch_sum=token_sum(mismatch, mask),
             mismatch_max=mismatch.max(),
-            log_ratio_max=guards.largest_log_ratio(logprobs, old),
             loss=loss_stats,
             importance=importance,
         )
@@ -154,11 +153,29 @@ class Policy:
         self.optimizer.step(rate)
         self.optimizer.zero_grad()
         self.num_updates += 1
-        self._is_fresh = False
         every = config.algorithm.reference_every
         if self.reference is not None and every and self.num_updates % every == 0:
             self.reference.refresh()
         return {"policy/grad_norm": norm, "policy/learning_rate": rate}
+
+    @torch.no_grad()
+    def _logprobs(self, groups: Sequence[PromptRows]) -> list[tuple[Row, Tensor]]:
+        """Every row with the [T] log-probabilities of its completion."""
+        scored = self._forward(self.model, groups)
+        return list(zip(scored.rows, scored.per_row(), strict=True))
+
+    def _check_probe(self) -> None:
+        """Before the first update: what ``score`` noted must still be what the model says."""
+        if self._probe is None:
+            return
+        probe, self._probe = self._probe, None
+        found = [(logprobs, row.old_logprobs) for row, logprobs in self._logprobs([probe])]
+        pairs = [(now, old) for now, old in found if old is not None]
+        for row in probe.rows:
+            row.old_logprobs = None
+        guards.check_first_ratio(
+            [now for now, _ in pairs], [old for _, old in pairs], _dtype(self.model)
+        )
 
     def _check_split_once(self, groups: Sequence[PromptRows], denominator: float) -> None:
         """At the first update of a process: two groups in one forward pass and in two."""
