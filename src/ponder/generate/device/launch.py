@@ -18,8 +18,11 @@ LONGEST_RUN = 8
 EVERYTHING = 2**30
 """The window of a layer that has none."""
 
-MIN_SPLIT = 8
-"""Pages that are worth a program of their own."""
+FEW_PAGES, MANY_PAGES = 2, 8
+"""Pages that are worth a program of their own: where programs are few, and where they are not."""
+
+MANY_SPLITS = 8
+"""With more splits than these, programs are few: what counts is how long the longest one waits."""
 
 
 @torch.library.custom_op("ponder::decode_attention", mutates_args=())
@@ -77,7 +80,8 @@ def decode_attention(
         "DTYPE": dtype[query.dtype], "KV_HEADS": kv_heads, "KEY_DIM": key_dim,
         "KEY_PAD": _padded(key_dim), "PRECISION": "ieee" if exact else "tf32",
     }  # fmt: skip
-    cut: dict[str, Any] = {"SPLITS": splits, "MIN_SPLIT": MIN_SPLIT, "HAS_RUNS": has_runs}
+    least = MANY_PAGES if splits <= MANY_SPLITS else FEW_PAGES
+    cut: dict[str, Any] = {"SPLITS": splits, "MIN_SPLIT": least, "HAS_RUNS": has_runs}
     if has_runs:
         kernels.prompt_attention[(num_rows, kv_heads)](
             query, pages, page_table, prefix, runs, *of_prompt, scale,

@@ -23,7 +23,7 @@ BUCKETS = (1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 160, 192, 224, 256, 320, 384
 PROGRAMS = 1024
 """Programs that fill the GPU: about eight for each of an H100's 132 multiprocessors."""
 
-MOST_SPLITS = 16
+MOST_SPLITS = 64
 
 
 class Stops:
