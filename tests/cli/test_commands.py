@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from ponder.cli.main import main
+from ponder.cli.new_run import new_run_path
 from ponder.cli.stop import StopOnSignal
-from ponder.cli.train import new_run_path
 from ponder.cli.watch import Watch
 from ponder.config.fields import leaf_fields
 from ponder.config.recipes import load_recipe, recipe_names

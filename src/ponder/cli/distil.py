@@ -14,11 +14,11 @@ from rich.text import Text
 from ponder.cli.console import clock_time, console
 from ponder.cli.explain import print_explanation
 from ponder.cli.figures import result_rows
+from ponder.cli.new_run import INTERRUPTED, discard_unused, new_run_path
 from ponder.cli.pipeline_watch import PipelineWatch, size_text
 from ponder.cli.quiet import quiet_transformers
 from ponder.cli.specs import choose_model
 from ponder.cli.stop import StopOnSignal
-from ponder.cli.train import INTERRUPTED, discard_unused, new_run_path
 from ponder.config.distil import DistilConfig
 from ponder.config.recipes import DEFAULT, Recipe, load_recipe, read_config, to_toml
 from ponder.config.rl import TemplateConfig

@@ -19,7 +19,8 @@ from ponder.plan import memory
 from ponder.plan.constants import GIB
 from ponder.plan.demand import PROMPT_TOKENS, demand_of
 from ponder.plan.devices import Device, named_gpu, this_cpu, this_gpu
-from ponder.plan.plan import Plan, make_plan
+from ponder.plan.fit import Plan
+from ponder.plan.plan import make_plan
 
 _DEFAULT_GPU = "h100"
 _BAR_CELLS = 24

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-import shutil
-import time
 from argparse import Namespace
-from pathlib import Path
 from typing import TypeAlias
 
 from rich.console import Console
 
 from ponder.cli.console import console
+from ponder.cli.distil import start as start_distillation
 from ponder.cli.ending import print_ending
 from ponder.cli.explain import print_explanation
 from ponder.cli.live import watching
+from ponder.cli.new_run import INTERRUPTED, discard_unused, new_run_path
 from ponder.cli.pretrain import watch_pretraining
 from ponder.cli.quiet import quiet_transformers
 from ponder.cli.stop import StopOnSignal
@@ -30,7 +29,6 @@ from ponder.runlog.folder import RunFolder
 from ponder.runlog.metrics import read_metrics
 from ponder.train.summary import Summary
 
-INTERRUPTED = 130
 _Trained: TypeAlias = RLConfig | PretrainConfig | SFTConfig | RewardModelConfig
 
 
@@ -46,9 +44,7 @@ def run(arguments: Namespace) -> int:
         print_explanation(recipe, out)
         return 0
     if isinstance(recipe.config, DistilConfig):
-        from ponder.cli.distil import start
-
-        return start(recipe.config, out)
+        return start_distillation(recipe.config, out)
     path = recipe.config.out or new_run_path(recipe.config.name)
     existed = os.path.exists(path)  # unlike path.exists(), False also for impossible names
     folder = RunFolder.create(path, to_toml(recipe.config))
@@ -105,24 +101,3 @@ def _run(
     from ponder.train.grpo import train
 
     return train(config, folder, resume, watch, stop)
-
-
-def new_run_path(name: str) -> Path:
-    """runs/NAME-TIME, which does not exist yet."""
-    stem = f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
-    path, number = Path("runs") / stem, 2
-    while path.exists():
-        path, number = Path("runs") / f"{stem}-{number}", number + 1
-    return path
-
-
-def discard_unused(folder: RunFolder, existed: bool) -> None:
-    """Remove the folder of a run that failed before its first step, so that a retry may have it."""
-    used = [folder.checkpoints_dir, folder.rollouts_dir]
-    if any(any(part.iterdir()) for part in used if part.is_dir()):
-        return
-    if existed:
-        folder.config_path.unlink(missing_ok=True)
-        folder.metrics_path.unlink(missing_ok=True)
-    else:
-        shutil.rmtree(folder.path, ignore_errors=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from ponder.config.rl import RLConfig
 from ponder.plan.demand import demand_of
 from ponder.plan.devices import this_gpu
-from ponder.plan.plan import Plan, make_plan
+from ponder.plan.fit import Plan
+from ponder.plan.plan import make_plan
 from ponder.plan.read import read_shape
 
 

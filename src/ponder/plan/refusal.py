@@ -10,8 +10,8 @@ from ponder.plan import constants, memory
 from ponder.plan.constants import GIB
 from ponder.plan.demand import Demand
 from ponder.plan.devices import Device
+from ponder.plan.fit import Plan, describe, find_plan, usable
 from ponder.plan.memory import Sizes
-from ponder.plan.plan import Plan, describe, find_plan, usable
 from ponder.plan.shape import ModelShape
 
 RANK = 16

@@ -41,8 +41,8 @@ def _sampling(config: SampledConfig, model: str) -> tuple[float | None, float]:
     from ponder.plan.demand import demand_of
     from ponder.plan.devices import this_cpu, this_gpu
     from ponder.plan.duration import Speed, decode_seconds, prefill_seconds
+    from ponder.plan.fit import usable
     from ponder.plan.memory import wanted_kv_bytes
-    from ponder.plan.plan import usable
     from ponder.plan.read import read_shape
 
     shape = read_shape(model)
