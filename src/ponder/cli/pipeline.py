@@ -10,10 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from ponder.cli.console import console
+from ponder.cli.new_run import INTERRUPTED, new_run_path
 from ponder.cli.pipeline_watch import PipelineWatch, size_text, time_text
 from ponder.cli.quiet import quiet_transformers
 from ponder.cli.stop import StopOnSignal
-from ponder.cli.train import INTERRUPTED, new_run_path
 from ponder.config.pipeline import PipelineRecipe, load_pipeline
 from ponder.errors import AlarmError, GuardError, PonderError
 from ponder.pipeline.context import Waiting
@@ -44,9 +44,6 @@ def run(arguments: Namespace) -> int:
     recipe, path = _opened(arguments)
     graph = build_graph(recipe, KINDS)
     quiet_transformers()
-    if arguments.dry_run:
-        _print_forecast(forecast(graph, PipelineFolder(path), arguments.any_code), out)
-        return 0
     options = Options(
         start=arguments.start,
         only=arguments.only,
@@ -54,6 +51,9 @@ def run(arguments: Namespace) -> int:
         prune=arguments.prune,
         any_code=arguments.any_code,
     )
+    if arguments.dry_run:
+        _print_forecast(forecast(graph, PipelineFolder(path), options), len(graph.stages), out)
+        return 0
     return _run(PipelineFolder.create(path), graph, options, out)
 
 
@@ -129,7 +129,7 @@ def status_table(standings: list[Standing]) -> Table:
     return table
 
 
-def _print_forecast(stages: list[Forecast], out: Console) -> None:
+def _print_forecast(stages: list[Forecast], total: int, out: Console) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("stage", "kind", "reads"):
         table.add_column(name, overflow="fold")
@@ -153,12 +153,12 @@ def _print_forecast(stages: list[Forecast], out: Console) -> None:
         )
     out.print(table)
     out.print()
-    for line in total_lines(stages):
+    for line in total_lines(stages, total):
         out.print(line, soft_wrap=True)
 
 
-def total_lines(stages: list[Forecast]) -> list[str]:
-    """What is left to do, all stages together."""
+def total_lines(stages: list[Forecast], total: int) -> list[str]:
+    """What is left to do, all stages together; the pipeline has ``total``."""
     left = [item for item in stages if not item.standing.is_done]
     if not left:
         return ["everything is done"]
@@ -170,7 +170,7 @@ def total_lines(stages: list[Forecast]) -> list[str]:
     if known and unknown:
         time += f", and {unknown} of unknown length"
     return [
-        f"to do: {len(left)} of {len(stages)} stages; time {time}; "
+        f"to do: {len(left)} of {total} stages; time {time}; "
         f"disk {size_text(size)}; peak memory {size_text(memory)}",
         "~ a time is the planner's; others are those of the last time. No time is predicted on a "
         "CPU before a stage has run once.",
