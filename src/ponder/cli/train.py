@@ -9,7 +9,6 @@ from typing import TypeAlias
 from rich.console import Console
 
 from ponder.cli.console import console
-from ponder.cli.distil import start as start_distillation
 from ponder.cli.ending import print_ending
 from ponder.cli.explain import print_explanation
 from ponder.cli.live import watching
@@ -44,7 +43,9 @@ def run(arguments: Namespace) -> int:
         print_explanation(recipe, out)
         return 0
     if isinstance(recipe.config, DistilConfig):
-        return start_distillation(recipe.config, out)
+        from ponder.cli.distil import start  # the pipeline's modules take a third of a second
+
+        return start(recipe.config, out)
     path = recipe.config.out or new_run_path(recipe.config.name)
     existed = os.path.exists(path)  # unlike path.exists(), False also for impossible names
     folder = RunFolder.create(path, to_toml(recipe.config))
