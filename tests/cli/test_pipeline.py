@@ -76,6 +76,18 @@ def test_dry_run(recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
     capsys.readouterr()
     assert main(["pipeline", "run", str(run), "--dry-run"]) == 0
     assert "everything is done" in capsys.readouterr().out
+    assert main(["pipeline", "run", str(run), "--dry-run", "--from", "dev"]) == 0
+    said = capsys.readouterr().out
+    assert "--from dev" in said
+    assert "of 4 stages" in said
+    assert not any(line.startswith(("zero", "cold")) for line in said.splitlines())
+    assert any(line.startswith("dev") for line in said.splitlines())
+    assert main(["pipeline", "run", str(recipe), "--dry-run", "--only", "zero"]) == 0
+    said = capsys.readouterr().out
+    assert "to do: 1 of 4 stages" in said
+    assert not any(line.startswith(("dev", "cold")) for line in said.splitlines())
+    assert main(["pipeline", "run", str(run), "--dry-run", "--only", "dev"]) == 0
+    assert "everything is done" in capsys.readouterr().out
 
 
 def test_a_failure_says_how_to_go_on(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from ponder.pipeline.graph import Graph, Ref
 from ponder.pipeline.kinds import Estimate, Source
-from ponder.pipeline.run import in_the_stage
+from ponder.pipeline.run import Options, again_stages, chosen_stages, in_the_stage
 from ponder.pipeline.status import Standing, pipeline_status
 from ponder.pipeline.store import PipelineFolder
 
@@ -22,13 +22,24 @@ class Forecast:
     measured: bool
 
 
-def forecast(graph: Graph, run: PipelineFolder, any_code: bool = False) -> list[Forecast]:
-    """Every stage in order. PonderError, naming the stage, where one could not run at all."""
+def forecast(graph: Graph, run: PipelineFolder, options: Options | None = None) -> list[Forecast]:
+    """Every stage in order; with --from or --only those that would be run.
+
+    PonderError, naming the stage, where one could not run at all.
+    """
+    options = options or Options()
+    chosen = {stage.name for stage in chosen_stages(graph, options)}
+    again = again_stages(graph, options)
     found: dict[str, Forecast] = {}
-    for name, standing in pipeline_status(graph, run, any_code).items():
+    for name, standing in pipeline_status(graph, run, options.any_code).items():
+        if name in again and standing.is_done:
+            why = f"done, but --from {options.start} does it again"
+            standing = replace(standing, state="changed", why=why)
         with in_the_stage(name):
             found[name] = _of_stage(standing, run, found)
-    return list(found.values())
+    if options.start is not None:
+        chosen = {name for name, item in found.items() if not item.standing.is_done}
+    return [found[name] for name in found if name in chosen]
 
 
 def _of_stage(standing: Standing, run: PipelineFolder, before: Mapping[str, Forecast]) -> Forecast:

@@ -102,7 +102,7 @@ def run_pipeline(
         AlarmError: an alarm ended a stage's run; the next call goes on with it all the same.
     """
     options, view = options or Options(), view or SilentView()
-    chosen = _chosen(graph, options)
+    chosen = chosen_stages(graph, options)
     with run.lock():
         run.write_toml(graph.to_toml())
         parts = pipeline_parts(graph, run, options.any_code)
@@ -128,12 +128,20 @@ def run_pipeline(
     return Outcome(None, freed)
 
 
-def _chosen(graph: Graph, options: Options) -> Sequence[Stage]:
+def chosen_stages(graph: Graph, options: Options) -> Sequence[Stage]:
+    """The stages that a run goes through. PonderError: no such stage, or --from beside --only."""
     if options.only is not None and options.start is not None:
         raise PonderError("--only", options.only, "give --from or --only, not both")
     if options.start is not None:
         graph.stage(options.start, "--from")
     return list(graph) if options.only is None else [graph.stage(options.only, "--only")]
+
+
+def again_stages(graph: Graph, options: Options) -> set[str]:
+    """The stages that --from does again: the one that it names and its followers."""
+    if options.start is None:
+        return set()
+    return {options.start, *(stage.name for stage in graph.followers(options.start))}
 
 
 def _check_files(chosen: Sequence[Stage], run: PipelineFolder, parts: Mapping[str, Parts]) -> None:
