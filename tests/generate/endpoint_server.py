@@ -49,6 +49,11 @@ def refusal(status: int, message: str = "no", code: str | None = None) -> Reply:
     return status, {"error": {"message": message, "type": "t", "code": code}}
 
 
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 128
+    """Connections that wait: with Python's 5, a busy machine resets those beyond."""
+
+
 @contextmanager
 def serving(answer: Answer, seconds: float = 0.0) -> Iterator[Endpoint]:
     """Serve on a free port; each answer takes ``seconds``."""
@@ -82,7 +87,7 @@ def serving(answer: Answer, seconds: float = 0.0) -> Iterator[Endpoint]:
         def log_message(self, format: str, *args: Any) -> None:
             """Quiet."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = _Server(("127.0.0.1", 0), Handler)
     seen = Endpoint(f"http://127.0.0.1:{server.server_port}/v1")
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 from tests.generate.endpoint_server import Answer, Endpoint, completion, refusal, serving
 
 from ponder.config.endpoint import EndpointConfig
+from ponder.config.recipes import load_recipe
 from ponder.errors import PonderError
 from ponder.generate.endpoint import EndpointGenerator, cut_after, join_reasoning
 from ponder.types import Completion, Judgement, Prompt, Rollout, Sampling, Verdict
@@ -263,8 +265,23 @@ def test_what_an_endpoint_cannot_do_is_refused() -> None:
             generator(endpoint).generate(prompts("a"), 1, Sampling(top_k=5), 0)
         with pytest.raises(PonderError, match="end token"):
             generator(endpoint).generate(prompts("a"), 1, Sampling(ignore_end_tokens=True), 0)
-        with pytest.raises(PonderError, match="leave them out"):
+        with pytest.raises(ValidationError, match="leave them out"):
             generator(endpoint, extra={"temperature": 1})
+
+
+def test_errors_name_the_section_that_the_endpoint_stands_in(tmp_path: Path) -> None:
+    """[judge] of an RL run, [judge.endpoint] of preferences: not one called [endpoint]."""
+    path = tmp_path / "rl.toml"
+    path.write_text('extends = "modern"\n[problems]\ntask = "gcd"\n[judge]\nextra = {stop = "x"}\n')
+    with pytest.raises(PonderError) as told:
+        load_recipe(str(path))
+    assert told.value.field == "judge.extra"
+    broken: Answer = lambda body, number: (401, {"error": "no"})  # noqa: E731
+    with serving(broken) as endpoint:
+        config = EndpointConfig(url=endpoint.url, model="m", attempts=1)
+        with pytest.raises(PonderError, match=r"judge\.endpoint\.api_key_env") as told:
+            EndpointGenerator(config, "judge.endpoint").generate(prompts("a"), 1, SAMPLING, 0)
+    assert told.value.field == "judge.endpoint"
 
 
 def test_the_key_is_sent_and_stands_in_no_file(

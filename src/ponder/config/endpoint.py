@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from ponder.config.base import Config
-from ponder.errors import PonderError
 
 OURS = ("model", "messages", "n", "stream", "temperature", "top_p", "max_tokens", "seed")
 
@@ -25,8 +24,7 @@ class EndpointConfig(Config):
     system: str | None = None
     """A system message before every prompt (DeepSeek-R1 wants none)."""
     reasoning: Literal["join", "drop", "require"] = "join"
-    """What is done with ``reasoning_content``: join writes <think>...</think> before the answer;
-    require also refuses an endpoint that gives none."""
+    """Of ``reasoning_content``: join writes it as <think>; require: join, and refuse without it."""
     limit_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     """How the endpoint calls the limit of a completion."""
     send_seed: bool = False
@@ -52,16 +50,17 @@ class EndpointConfig(Config):
     most_cost: float = Field(default=0.0, ge=0)
     """No request is sent once this much has been spent in this process; 0: no limit."""
 
-    @model_validator(mode="after")
-    def _extra_is_extra(self) -> EndpointConfig:
-        if taken := [key for key in self.extra if key in (*OURS, self.limit_field, "stop")]:
-            fix = "these are set by the prompts and the sampling: leave them out"
-            raise PonderError("endpoint.extra", taken, fix)
-        return self
+    # ValueError, because only pydantic knows in which section this one stands
+    @field_validator("extra")
+    @classmethod
+    def _extra_is_extra(cls, extra: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        if taken := [key for key in extra if key in (*OURS, info.data.get("limit_field"), "stop")]:
+            raise ValueError(f"{taken} are set by the prompts and the sampling: leave them out")
+        return extra
 
-    @model_validator(mode="after")
-    def _a_limit_needs_prices(self) -> EndpointConfig:
-        if self.most_cost and not (self.prompt_price or self.completion_price):
-            fix = "without endpoint.prompt_price and completion_price nothing is ever spent"
-            raise PonderError("endpoint.most_cost", self.most_cost, fix)
-        return self
+    @field_validator("most_cost")
+    @classmethod
+    def _a_limit_needs_prices(cls, most_cost: float, info: ValidationInfo) -> float:
+        if most_cost and not (info.data.get("prompt_price") or info.data.get("completion_price")):
+            raise ValueError("nothing is ever spent without prompt_price and completion_price")
+        return most_cost

@@ -66,16 +66,16 @@ class EndpointGenerator:
     A prompt's text is the user's message as it stands. Stop strings are not sent (an endpoint
     leaves them out of the text): the text is cut after the first of them here. A completion that
     the endpoint's filter cut short has the finish reason "length", like any that did not end by
-    itself.
+    itself. ``at`` is the key of the endpoint's section, which errors name.
 
     Raises PonderError: see ``EndpointClient``, ``EndpointCache``.
     """
 
-    def __init__(self, config: EndpointConfig) -> None:
-        self.config = config
+    def __init__(self, config: EndpointConfig, at: str = "endpoint") -> None:
+        self.config, self.at = config, at
         self.tally = Tally(Prices(config.prompt_price, config.completion_price))
-        self.cache = EndpointCache(config.cache)
-        self._client = EndpointClient(config, self.tally.retry)
+        self.cache = EndpointCache(config.cache, at)
+        self._client = EndpointClient(config, self.tally.retry, at)
 
     def generate(
         self,
@@ -147,7 +147,7 @@ class EndpointGenerator:
     def _requests(
         self, prompts: Sequence[Prompt], group_size: int, sampling: Sampling, seed: int
     ) -> Iterator[_Request]:
-        _check(sampling)
+        _check(sampling, self.at)
         for i, prompt in enumerate(prompts):
             for j in range(group_size):
                 body = self._body(prompt, sampling)
@@ -209,9 +209,9 @@ class EndpointGenerator:
         if most and self.tally.cost >= most:
             fix = (
                 f"{self.tally.cost:.2f} is spent: raise it to go on; what was answered is in "
-                "endpoint.cache and is not paid for again"
+                f"{self.at}.cache and is not paid for again"
             )
-            raise PonderError("endpoint.most_cost", most, fix)
+            raise PonderError(f"{self.at}.most_cost", most, fix)
 
     def _completion(
         self, prompt: Prompt, sample_index: int, answered: Answered, sampling: Sampling
@@ -232,7 +232,7 @@ class EndpointGenerator:
         how = self.config.reasoning
         if answered.reasoning is None and how == "require":
             fix = "the endpoint gives no reasoning_content; ask a reasoning model, or use join"
-            raise PonderError("endpoint.reasoning", how, fix)
+            raise PonderError(f"{self.at}.reasoning", how, fix)
         if how == "drop" or not answered.reasoning:
             return answered.content
         return join_reasoning(answered.reasoning, answered.content)
@@ -250,10 +250,10 @@ def cut_after(text: str, stop: Sequence[str]) -> tuple[str, bool]:
     return (text[: min(ends)], True) if ends else (text, False)
 
 
-def _check(sampling: Sampling) -> None:
+def _check(sampling: Sampling, at: str) -> None:
     """What an endpoint cannot do must not be asked in silence."""
     if sampling.top_k:
-        fix = "the OpenAI protocol has none; vLLM takes it as endpoint.extra = {top_k = ...}"
+        fix = f"the OpenAI protocol has none; vLLM takes it as {at}.extra = {{top_k = ...}}"
         raise PonderError("sampling.top_k", sampling.top_k, fix)
     if sampling.ignore_end_tokens:
         fix = "only the local engine can go on after an end token"

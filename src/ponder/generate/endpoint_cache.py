@@ -46,10 +46,11 @@ class EndpointCache:
 
     Args:
         path: the file; None keeps nothing.
+        at: the key of the endpoint's section, which errors name.
     """
 
-    def __init__(self, path: Path | None) -> None:
-        self.path = path
+    def __init__(self, path: Path | None, at: str = "endpoint") -> None:
+        self.path, self._at = path, at
         self.num_torn = 0
         self._places: dict[str, tuple[int, int]] = {}
         self._lock = threading.Lock()
@@ -122,7 +123,7 @@ class EndpointCache:
                     self._places[line[len(_HEAD) : _KEY_END].decode("ascii")] = (start, len(line))
                 elif not start and line.strip() and line.endswith(b"\n"):
                     fix = "this is no cache of an endpoint: name another file"
-                    raise PonderError("endpoint.cache", str(path), fix)
+                    raise PonderError(f"{self._at}.cache", str(path), fix)
                 elif line.strip():
                     self.num_torn += 1
                 start += len(line)

@@ -21,12 +21,13 @@ PASSING = {408, 409, 425, 429}
 
 FIXES = {
     400: "the endpoint refused the request",
-    401: "the endpoint refused the key: check the variable that endpoint.api_key_env names",
-    402: "the account has no balance left: what was answered is in endpoint.cache",
+    401: "the endpoint refused the key: check the variable that {at}.api_key_env names",
+    402: "the account has no balance left: what was answered is in {at}.cache",
     403: "the key may not use this model",
-    404: "no such model or address: check endpoint.url (does it end in /v1?) and endpoint.model",
+    404: "no such model or address: check {at}.url (does it end in /v1?) and {at}.model",
     422: "the endpoint refused the request",
 }
+"""By status; {at} stands for the key of the endpoint's section."""
 
 CUT_SHORT = "insufficient_system_resource"
 """DeepSeek's finish reason for a completion that it broke off itself."""
@@ -42,22 +43,25 @@ class EndpointClient:
     Args:
         config: the endpoint.
         on_retry: called before each further try.
+        at: the key of the endpoint's section, which errors name.
 
     Raises:
         PonderError: the extra ponder[endpoint] is missing, or the variable of the key is not set.
     """
 
-    def __init__(self, config: EndpointConfig, on_retry: Callable[[], None]) -> None:
-        self.config = config
+    def __init__(
+        self, config: EndpointConfig, on_retry: Callable[[], None], at: str = "endpoint"
+    ) -> None:
+        self.config, self.at = config, at
         self._on_retry = on_retry
         try:
             import openai
         except ImportError as error:
             fix = 'an endpoint needs an extra: pip install "ponder[endpoint]"'
-            raise PonderError("endpoint", config.url, fix) from error
+            raise PonderError(at, config.url, fix) from error
         self._openai = openai
         self._client = openai.OpenAI(
-            api_key=_key(config),
+            api_key=_key(config, at),
             base_url=config.url,
             timeout=config.timeout_seconds,
             max_retries=0,  # ours honour stopping, and are counted
@@ -85,12 +89,12 @@ class EndpointClient:
             except Unfinished as error:
                 failure = error
         tries = "1 try" if self.config.attempts == 1 else f"{self.config.attempts} tries"
-        kept = "in endpoint.cache" if self.config.cache else "lost (set endpoint.cache)"
+        kept = f"in {self.at}.cache" if self.config.cache else f"lost (set {self.at}.cache)"
         fix = (
             f"no answer in {tries} (the last: {_said(failure)}); what was answered before is "
             f"{kept}: check the endpoint, then go on"
         )
-        raise PonderError("endpoint.url", self.config.url, fix) from failure
+        raise PonderError(f"{self.at}.url", self.config.url, fix) from failure
 
     def close(self) -> None:
         self._client.close()
@@ -102,8 +106,8 @@ class EndpointClient:
 
     def _read(self, response: ChatCompletion) -> Answered:
         if not isinstance(response, self._openai.types.chat.ChatCompletion):
-            fix = "it answers, but not as an OpenAI-compatible endpoint does: check endpoint.url"
-            raise PonderError("endpoint.url", self.config.url, fix)
+            fix = f"it answers, but not as an OpenAI-compatible endpoint does: check {self.at}.url"
+            raise PonderError(f"{self.at}.url", self.config.url, fix)
         choice = response.choices[0] if response.choices else None
         if choice is None or choice.message is None or str(choice.finish_reason) == CUT_SHORT:
             raise Unfinished("an answer without a completion")
@@ -124,10 +128,10 @@ class EndpointClient:
         is_passing = status is None or status in PASSING or status >= 500
         if is_passing and error.code != "insufficient_quota":
             return
-        why = (
-            FIXES[402] if error.code == "insufficient_quota" else FIXES.get(status or 0, "refused")
-        )
-        raise PonderError("endpoint", self.config.url, f"{why} ({_said(error)})") from error
+        is_spent = error.code == "insufficient_quota"
+        why = FIXES[402] if is_spent else FIXES.get(status or 0, "refused")
+        fix = f"{why.replace('{at}', self.at)} ({_said(error)})"
+        raise PonderError(self.at, self.config.url, fix) from error
 
     def _delay(self, attempt: int, failure: Exception) -> float:
         """Seconds before try number ``attempt``: what the endpoint asks for, or doubling."""
@@ -145,13 +149,13 @@ class Unfinished(Exception):  # noqa: N818 - no error of ours
     """The endpoint answered, but broke off."""
 
 
-def _key(config: EndpointConfig) -> str:
+def _key(config: EndpointConfig, at: str) -> str:
     if not config.api_key_env:
         return "none"
     key = os.environ.get(config.api_key_env, "")
     if not key:
         fix = "this environment variable is not set: export the endpoint's key in it"
-        raise PonderError("endpoint.api_key_env", config.api_key_env, fix)
+        raise PonderError(f"{at}.api_key_env", config.api_key_env, fix)
     return key
 
 

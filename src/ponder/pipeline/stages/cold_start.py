@@ -137,7 +137,8 @@ def _rewritten(
     from ponder.curate.rewrite import Rewriter
 
     settings = config.rewrite
-    asked = open_asked(config, settings, context.folder.parent / "rewriter_cache.jsonl")
+    cache = context.folder.parent / "rewriter_cache.jsonl"
+    asked = open_asked(config, settings, cache, "rewrite")
     stack.callback(asked.close)
     rewriter = Rewriter(
         asked.generator,

@@ -131,7 +131,7 @@ def _asked(
     from ponder.pipeline.stages.teachers import kept
 
     cache = context.folder.parent / "judge_cache.jsonl"  # for the stage under other keys, too
-    endpoint = EndpointGenerator(kept(config.judge.endpoint, cache))
+    endpoint = EndpointGenerator(kept(config.judge.endpoint, cache), "judge.endpoint")
     stack.callback(endpoint.close)
     context.view.note(_requests(config))
     return endpoint, as_message

@@ -113,7 +113,7 @@ class _Judge:
         if self._judge is None:
             settings = self._config.judge
             cache = self._context.folder.parent / "judge_cache.jsonl"
-            asked = open_asked(self._config, settings, cache)
+            asked = open_asked(self._config, settings, cache, "judge")
             self._stack.callback(asked.close)
             how = JudgeSettings(settings.votes, probe=settings.probe, seed=self._config.seed)
             self._judge = LLMJudge(asked.generator, asked.make_prompt, asked.sampling, how)

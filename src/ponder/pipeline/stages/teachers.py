@@ -96,14 +96,14 @@ class Asked:
     close: Callable[[], None] = lambda: None
 
 
-def open_asked(config: SampledConfig, settings: AskedConfig, cache: Path) -> Asked:
-    """Whom ``settings`` name; ``cache`` as of ``open_endpoint``."""
+def open_asked(config: SampledConfig, settings: AskedConfig, cache: Path, section: str) -> Asked:
+    """Whom ``settings``, the config's ``section``, name; ``cache`` as of ``open_endpoint``."""
     from ponder.generate.endpoint import EndpointGenerator
 
     limit = settings.max_completion_tokens
     sampling = Sampling(settings.temperature, max_completion_tokens=limit)
     if settings.by == "endpoint":
-        endpoint = EndpointGenerator(kept(settings.endpoint, cache))
+        endpoint = EndpointGenerator(kept(settings.endpoint, cache), f"{section}.endpoint")
         return Asked(endpoint, as_message, sampling, endpoint.close)
     generator, tokenizer = open_generator(config, settings.model)
     return Asked(generator, chat_prompts(tokenizer), sampling)
