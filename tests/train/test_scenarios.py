@@ -262,6 +262,8 @@ def test_problems_may_be_judged_by_a_model_with_the_reference(
         run = RunFolder.create(tmp_path / "run", to_toml(config))
         assert train(config, run).finished
     assert len(endpoint.bodies) > 4
+    cache = (run.path / "judge_cache.jsonl").read_text().splitlines()
+    assert len(cache) == len(endpoint.bodies), "a step that is done again is not paid for again"
     rows = read_metrics(run.metrics_path)
     assert rows[0]["domain/open_share"] == 0.5
     assert rows[0]["domain/open_pass_rate"] > 0.5  # unless there was no answer to judge

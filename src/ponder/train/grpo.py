@@ -42,7 +42,7 @@ def train(
         GuardError: the run is broken (see ``guards``); the newest checkpoint is intact.
     """
     with run.lock(), keeping_torch_threads():
-        session = open_session(config, prepare(run, config, resume))
+        session = open_session(config, prepare(run, config, resume), run.path)
         recording = closing(Record(run, session, observer or NullObserver()))
         with session.verifiers, recording as record:
             return run_loop(session, record, should_stop)

@@ -119,13 +119,14 @@ class Session:
         )
 
 
-def open_session(config: RLConfig, checkpoint: Path | None) -> Session:
+def open_session(config: RLConfig, checkpoint: Path | None, folder: Path | None = None) -> Session:
     """Load the model (of the checkpoint, if there is one), the problems and the trainer's state.
 
     Sets torch's number of threads; a resumed run takes the one it began with, unless the config
     names one. A run that cannot fit its GPU is refused before the model is loaded (``plan``).
+    ``folder``: the run's, for what a judge said; None keeps it only where the config says.
     """
-    paths, judge = reward_model_paths(config), open_judge(config)
+    paths, judge = reward_model_paths(config), open_judge(config, folder)
     reward_models = digests(paths)
     state = TrainerState.read(checkpoint) if checkpoint else None
     if state is not None:
@@ -215,8 +216,8 @@ def _short_note(config: RLConfig, reward_models: Mapping[str, Path]) -> list[str
     if not reward_models or num_steps >= needed:
         return []
     return [
-        f"{num_steps} steps with general problems are too few for the alarm that a preference "
-        f"reward is being hacked: it compares {needed} of them"
+        f"{num_steps} {'step' if num_steps == 1 else 'steps'} with general problems: too few for "
+        f"the alarm that a preference reward is being hacked, which compares {needed} of them"
     ]
 
 
