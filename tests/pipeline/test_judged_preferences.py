@@ -11,7 +11,7 @@ import pytest
 from tests.generate.endpoint_server import completion, refusal, serving
 from tests.pipeline.judging import Told, context_of
 
-from ponder.config.preferences import PreferencesConfig
+from ponder.config.preferences import JudgeConfig, PreferencesConfig
 from ponder.curate.preferences import read_labelled, read_pairs
 from ponder.errors import PonderError
 from ponder.pipeline.stages.preferences import PREFERENCES
@@ -73,6 +73,24 @@ def test_pairs_by_an_endpoint_in_both_orders(tmp_path: Path) -> None:
         assert rows[0].read_bytes() == rows[1].read_bytes()
 
 
+@pytest.mark.parametrize("is_mixed", [False, True])
+def test_prompts_need_no_reference_answers(tmp_path: Path, is_mixed: bool) -> None:
+    path = tmp_path / "asked.jsonl"
+    lines = [json.dumps({"question": f"Say something about {n}."}) for n in range(12)]
+    path.write_text("\n".join(lines))
+    source: dict[str, Any] = {"path": str(path)}
+    problems = {"mixture": [source | {"weight": 1.0}], "size": 12} if is_mixed else source
+    with serving(prefers_even) as seen:
+        config = settings(seen.url, problems=problems, num_prompts=6, chunk_prompts=6)
+        context = context_of(tmp_path / "stage", config)
+        PREFERENCES.run(context)
+        assert seen.bodies
+        assert list(context.folder.glob("rollouts/*"))
+        ruled = config.model_copy(update={"judge": JudgeConfig(by="rule")})
+        with pytest.raises(PonderError, match="answer_field"):
+            PREFERENCES.run(context_of(tmp_path / "ruled", ruled))
+
+
 def test_labels_by_an_endpoint(tmp_path: Path) -> None:
     def no_sevens(body: dict[str, Any], number: int) -> Any:
         good = "7" not in shown(body)[1]
@@ -98,8 +116,9 @@ def test_an_endpoint_that_fails_loses_nothing(tmp_path: Path) -> None:
 
     with serving(at_times) as seen:
         context = context_of(tmp_path / "stage", settings(seen.url))
-        with pytest.raises(PonderError, match="endpoint"):
+        with pytest.raises(PonderError, match=r"in judge\.endpoint\.cache") as told:
             PREFERENCES.run(context)
+        assert told.value.field == "judge.endpoint.url"
         before = {path: path.stat().st_mtime_ns for path in context.folder.glob("rollouts/*")}
         assert before
         assert not (context.folder / "rows.jsonl").exists()

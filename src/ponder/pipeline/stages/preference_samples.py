@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from ponder.config.preference import PREFERENCES
 from ponder.config.preferences import PreferencesConfig
-from ponder.config.rl import RewardConfig
+from ponder.config.rl import ProblemsConfig, RewardConfig
 from ponder.errors import PonderError
 from ponder.pipeline.context import StageContext
 from ponder.rollout.rollout import Pending
@@ -41,7 +42,9 @@ class Sampler:
         if config.judge.rule:
             check_rule(config.judge.rule)
         self._context, self._config, self._source, self._stack = context, config, source, stack
-        self._problems = build_problems(config.problems, config.seed).train
+        is_ruled = config.judge.by == "rule"
+        problems = config.problems if is_ruled else as_general(config.problems)
+        self._problems = build_problems(problems, config.seed).train
         there = len(self._problems)
         chance = Random(derive_seed(config.seed, "problems"))
         self.order = chance.sample(range(there), min(there, config.num_prompts))
@@ -109,6 +112,21 @@ class Sampler:
         for note in notes:
             self._context.view.note(note)
         return RuleScorer(_UNSHARED, self._config.sampling.max_completion_tokens, pool)
+
+
+def as_general(problems: ProblemsConfig) -> ProblemsConfig:
+    """The problems as general ones: rows of files and of the hub need no reference answers."""
+    general = {"verifier": PREFERENCES[0]}
+    if problems.mixture:
+        entries = [entry | (general if _has_rows(entry) else {}) for entry in problems.mixture]
+        return problems.model_copy(update={"mixture": entries})
+    return problems.model_copy(update=general if _has_rows(problems.model_dump()) else {})
+
+
+def _has_rows(source: Mapping[str, Any]) -> bool:
+    """Whether fields of rows are read as the config says: a named source knows its own."""
+    is_table = source.get("path") is not None or source.get("hub") is not None
+    return is_table and source.get("name") is None
 
 
 def check_rule(rule: str) -> None:
