@@ -8,12 +8,20 @@ from pathlib import Path
 
 import pytest
 
+from ponder.config.base import Config
+from ponder.config.benchmarks import BenchmarksConfig
+from ponder.config.cold_start import ColdStartConfig
 from ponder.config.distil import DistilConfig
 from ponder.config.fields import leaf_fields
+from ponder.config.preferences import PreferencesConfig
 from ponder.config.pretrain import PretrainConfig
 from ponder.config.recipes import load_recipe, preset_names, recipe_names
+from ponder.config.reject import RejectConfig
+from ponder.config.requests import RequestsConfig
+from ponder.config.reward_model import RewardModelConfig
 from ponder.config.rl import RLConfig
 from ponder.config.sft import SFTConfig
+from ponder.config.solutions import SolutionsConfig
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -98,10 +106,17 @@ def test_the_control_is_the_demo_with_other_rewards_and_nothing_else() -> None:
         (PretrainConfig, 100),
         (SFTConfig, 100),
         (DistilConfig, 110),  # sampling and filtering of a teacher, fine-tuning, reverse KL
+        (ColdStartConfig, 115),  # sampling and filtering, and two endpoints: teacher, rewriter
+        (RejectConfig, 110),  # sampling and filtering, a judge at an endpoint, general rows
+        (PreferencesConfig, 80),
+        (RewardModelConfig, 50),
+        (BenchmarksConfig, 50),
+        (RequestsConfig, 50),
+        (SolutionsConfig, 50),
     ],
 )
 def test_every_knob_has_a_line_of_doc_and_a_stage_has_few_enough(
-    cls: type[RLConfig] | type[PretrainConfig] | type[SFTConfig] | type[DistilConfig], limit: int
+    cls: type[Config], limit: int
 ) -> None:
     knobs = leaf_fields(cls)
     assert [key for key, field in knobs.items() if not field.description] == []

@@ -24,8 +24,7 @@ class JudgeConfig(Config):
     by: Literal["rule", "endpoint", "model"] = "endpoint"
     """A rule; a model at [judge.endpoint]; or a local model with a chat template."""
     rule: str = ""
-    """by = "rule": a verifier, a name or "module:function"; "": that of each problem. Its score (or
-    its verdict as 0 or 1) is compared between two completions; a label is good where it is 1."""
+    """by = "rule": a verifier's name or "module:function", its score decides; "": the problem's."""
     endpoint: EndpointConfig = EndpointConfig()
     model: str = "smollm2"
     """by = "model": a bundled model, "smollm2", a folder, or a hub id."""

@@ -53,8 +53,7 @@ class SampledConfig(Config):
     unsafe: bool = False
     """Run programs that the model writes even where this machine cannot isolate them."""
     chunk_problems: int = Field(default=0, ge=0)
-    """Problems sampled together, and at most so many lost by a kill; 0: what fills the batch once
-    (on a GPU several times as many keep it full; what is sampled does not depend on it)."""
+    """Problems sampled together; a kill loses at most so many; 0: what fills the batch once."""
     problems: ProblemsConfig = ProblemsConfig()
     template: TemplateConfig = TemplateConfig()
     sampling: SamplingConfig = SamplingConfig()
