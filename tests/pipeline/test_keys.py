@@ -12,7 +12,7 @@ from tests.pipeline.fakes import KINDS, RECIPE, graph_of, with_code
 
 from ponder.config.pipeline import load_pipeline
 from ponder.errors import PonderError
-from ponder.pipeline import digests
+from ponder.pipeline import digests, stages
 from ponder.pipeline.graph import build_graph
 from ponder.pipeline.keys import all_parts, check_unchanged, differences
 
@@ -151,3 +151,13 @@ def test_differences_are_told_in_words(tmp_path: Path) -> None:
     told = differences(before["zero"], after["zero"])
     assert told[-1] == "and 2 more"
     assert len(told) == 3
+
+
+@pytest.mark.parametrize("kind", stages.KINDS)
+def test_every_kind_notices_a_change_of_its_own_module(kind: str) -> None:
+    assert stages.KINDS[kind].run.__module__ in stages.KINDS[kind].code
+
+
+@pytest.mark.parametrize("kind", ["cold_start", "reject", "distil"])
+def test_how_many_are_sampled_together_is_no_part_of_the_key(kind: str) -> None:
+    assert "chunk_problems" in stages.KINDS[kind].unhashed

@@ -256,4 +256,5 @@ DISTIL = StageKind(
         "ponder.pipeline.stages.teachers",
     ),
     files=files,
+    unhashed=("name", "out", "log", "chunk_problems"),
 )

@@ -58,6 +58,7 @@ PRETRAIN = StageKind(
     code=(
         "ponder.corpus",
         "ponder.models",
+        "ponder.pipeline.stages.pretraining",
         "ponder.text",
         "ponder.train.pretrain",
         "ponder.train.pretrain_data",

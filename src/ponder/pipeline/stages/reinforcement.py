@@ -102,7 +102,7 @@ RL = StageKind(
     run=run,
     estimate=estimate,
     describe=describe,
-    code=(*MODEL_CODE, "ponder.train"),
+    code=(*MODEL_CODE, "ponder.train", "ponder.pipeline.stages.reinforcement"),
     files=files,
     unhashed=("name", "out", "log", "judge.cache"),
 )

@@ -85,6 +85,12 @@ SOLUTIONS = StageKind(
     run=run,
     estimate=estimate,
     describe=describe,
-    code=("ponder.curate.solutions", "ponder.problems", "ponder.text", "ponder.verify"),
+    code=(
+        "ponder.curate.solutions",
+        "ponder.pipeline.stages.solving",
+        "ponder.problems",
+        "ponder.text",
+        "ponder.verify",
+    ),
     files=files,
 )
