@@ -3,7 +3,7 @@
     D(t) = KL(p_student || p_teacher) = sum_v p(v) (log p(v) - log q(v)),   at each token t
     d D / d logit(v) = p(v) (log p(v) - log q(v) - D) / temperature
 
-On the student's own samples this is on-policy distillation: GKD (arXiv 2306.13649, eq. 4 with the
+On the student's own samples this is on-policy distillation: GKD (arXiv 2306.13649, with the
 divergence reversed and lambda = 1; the gradient does not flow through the sampling, as there) and
 MiniLLM (2306.08543, which has a gradient through the sampling as well). The expectation over a
 token's vocabulary is exact, so its variance is less than that of the sampled token's log ratio,
