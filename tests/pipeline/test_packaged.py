@@ -10,16 +10,21 @@ from tests.pipeline.made_up import made_up
 from ponder.cli.main import main
 from ponder.config.pipeline import load_pipeline
 from ponder.config.recipes import pipeline_names
+from ponder.config.reject import RejectConfig
 from ponder.config.reward_model import RewardModelConfig
 from ponder.config.rl import RLConfig
 from ponder.config.sft import SFTConfig
+from ponder.curate.decontaminate import build_index
+from ponder.curate.tokens import tokenize
 from ponder.pipeline.estimate import forecast
 from ponder.pipeline.graph import Graph, build_graph
 from ponder.pipeline.report import write_pipeline_report
 from ponder.pipeline.run import run_pipeline
 from ponder.pipeline.stages import KINDS
+from ponder.pipeline.stages.curated import benchmark_texts
 from ponder.pipeline.store import PipelineFolder
 from ponder.pipeline.table import read_tables, table_paths
+from ponder.problems.split import build_problems
 
 STAGES = ["Zero", "Dev1", "Dev2", "Dev3", "R1"]
 SHRUNK = (
@@ -132,3 +137,20 @@ def test_a_small_one_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert (run / "report.html").stat().st_size > 20_000
     assert main(["pipeline", "run", str(run), "--dry-run"]) == 0
     assert "everything is done" in capsys.readouterr().out
+
+
+def test_r1_tinys_sums_are_not_contaminated_by_their_wording() -> None:
+    """Nine words of it and a first number are ten in a row, which the benchmark has as well."""
+    config = graph_of("r1-tiny").stages["reject"].config
+    assert isinstance(config, RejectConfig)
+    sums = [entry for entry in config.problems.mixture or () if entry["task"] == "chain_sum"]
+    problems = config.problems.model_copy(update={"mixture": sums})
+    train = build_problems(problems, config.seed).train
+    rows = tokenize([train[number].question for number in range(100)])
+    texts = benchmark_texts(config)
+    found = []
+    for ngram in (10, config.decontaminate.ngram):
+        settings = config.decontaminate.model_copy(update={"ngram": ngram})
+        found.append(len(build_index(settings, texts).find(rows)))
+    assert found[0] > 0
+    assert found[1] == 0
