@@ -34,6 +34,7 @@ from ponder.runlog.rollouts import rollouts_path
 from ponder.train.grpo import train
 from ponder.train.parting import NAME
 from ponder.train.reward_model import train_reward_model
+from ponder.train.session import short_note
 
 STEPS, START = 8, 3
 WORDS = [" red", " blue", " sun", " moon", " tree", " please"]
@@ -322,3 +323,9 @@ def test_the_share_of_steps() -> None:
     paper = RLConfig.model_validate({"preference": {"start": 0.7647}})
     assert paper.preference.first_step(106) == 81  # 25 of 106 are left, as 400 of 1,700
     assert paper.preference.first_step(1700) == 1300
+
+
+@pytest.mark.parametrize(("steps", "told"), [(1, "1 step with"), (3, "3 steps with")])
+def test_a_run_too_short_for_the_alarm_says_so(steps: int, told: str) -> None:
+    [note] = short_note(RLConfig(steps=steps), {"helpful": Path("model")})
+    assert note.startswith(told)

@@ -171,7 +171,7 @@ def open_session(config: RLConfig, checkpoint: Path | None, folder: Path | None 
             *warnings,
             *problems.notes(),
             *_rounding_note(config),
-            *_short_note(config, paths),
+            *short_note(config, paths),
             *_plan_note(plan),
         ),
         reward_models=reward_models,
@@ -209,7 +209,7 @@ def _rounding_note(config: RLConfig) -> list[str]:
     ]
 
 
-def _short_note(config: RLConfig, reward_models: Mapping[str, Path]) -> list[str]:
+def short_note(config: RLConfig, reward_models: Mapping[str, Path]) -> list[str]:
     """The alarm for a hacked reward compares two windows of steps: are there so many?"""
     num_steps = config.steps - config.preference.first_step(config.steps)
     needed = 2 * window_of(num_steps)
