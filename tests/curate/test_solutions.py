@@ -66,6 +66,37 @@ def test_variations_are_other_problems_with_their_answers(data: Path) -> None:
     assert rows != rows_of(config(data, variations=3, seed=1))
 
 
+def test_processes_do_not_change_the_rows(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [
+        json.dumps({"question": f"{TRAIN[0][0]} {i}", "answer": TRAIN[0][1]}) for i in range(60)
+    ]
+    (data / "train.jsonl").write_text("\n".join(lines))
+    made = []
+    for cores in (1, 2):
+        monkeypatch.setattr("ponder.curate.solutions.usable_cores", lambda cores=cores: cores)
+        made.append(rows_of(config(data, variations=3)))
+    assert made[0] == made[1]
+    assert len(made[0]) == 240
+
+
+def test_shares_part_the_problems(data: Path) -> None:
+    def ids(low: float, high: float) -> set[str]:
+        problems = ProblemsConfig(name="gsm8k", path=data, share=(low, high))
+        return {row.id for row in rows_of(SolutionsConfig(problems=problems))}
+
+    lines = [
+        json.dumps({"question": f"{TRAIN[0][0]} {i}", "answer": TRAIN[0][1]}) for i in range(60)
+    ]
+    (data / "train.jsonl").write_text("\n".join(lines))
+    assert 20 < len(ids(0, 0.6)) < 52
+    assert not ids(0, 0.6) & ids(0.6, 1)
+    assert len(ids(0, 0.6) | ids(0.6, 1)) == 60
+    with pytest.raises(PonderError, match="share"):
+        ProblemsConfig(name="gsm8k", share=(0.5, 0.5))
+    with pytest.raises(PonderError, match="share"):
+        ProblemsConfig(task="gcd", share=(0.0, 0.5))
+
+
 def test_sources_without_solutions_are_refused() -> None:
     with pytest.raises(PonderError, match="no worked solutions"):
         rows_of(SolutionsConfig(problems=ProblemsConfig(name="svamp")))

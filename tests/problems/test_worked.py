@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from random import Random
@@ -10,7 +11,7 @@ from random import Random
 import pytest
 
 from ponder.problems.variations import Variation, variations
-from ponder.problems.worked import evaluate, read_worked, without_marks
+from ponder.problems.worked import evaluate, read_worked, with_marks, without_marks
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "gsm8k" / "train.jsonl"
 QUESTION = "Ann has 40 sweets in 5 bags, gives 9 to Bob, and eats half of the rest of a bag."
@@ -82,12 +83,14 @@ def _digits(text: str) -> list[str]:
     [
         ("He has 6 cats and five dogs.", "6+4 = <<6+4=10>>10", "10"),  # 4 comes from nowhere
         ("He has 6 cats, six of them grey.", "6+1 = <<6+1=7>>7", "7"),  # the word would stay
-        ("He saves 30% of it.", "30*2 = <<30*2=60>>60", "60"),
+        ("He saves 130% of it.", "130*2 = <<130*2=260>>260", "260"),
         ("He eats 3/4 of it.", "3*2 = <<3*2=6>>6", "6"),
         ("At 9:30 he eats 9 figs.", "9*2 = <<9*2=18>>18", "18"),
         ("He has 8 and 4.", "4*2 = <<4*2=8>>8\n8+1 = <<8+1=9>>9", "9"),  # which 8 is the 8?
         ("He has 8.", "8*2 = <<8*2=16>>16", "17"),  # the answer is not the last result
         ("He has 8.", "He has 8.", "8"),
+        ("He has 8.", "So 17 cats.\n8*2 = <<8*2=16>>16", "16"),  # what is 17 now?
+        ("He has 8.", "It is 16, for 8*2 = <<8*2=16>>16", "16"),  # the result before its step
     ],
 )
 def test_what_cannot_be_traced_is_left(question: str, solution: str, answer: str) -> None:
@@ -103,6 +106,30 @@ def test_whole_results_stay_whole_and_positive() -> None:
     made = vary("Share 24 eggs of 3 hens.", "24/3 = <<24/3=8>>8", "8", 20)
     assert made
     assert all(v.answer.isdigit() and v.answer != "0" for v in made)
+
+
+@pytest.mark.parametrize(
+    ("share", "of"),
+    [("30/100", lambda n: n), ("0.3", lambda n: n), ("0.7", lambda n: 100 - n)],
+)
+def test_a_percentage_changes_with_its_shares(share: str, of: Callable[[int], int]) -> None:
+    question, result = "He saves 30% of $200.", 200 * of(30) // 100
+    made = vary(question, f"It is 200*{share} = $<<200*{share}={result}>>{result}", str(result))
+    assert len({v.question.split()[2] for v in made}) > 1
+    for variation in made:
+        _, _, percentage, _, whole = variation.question.rstrip(".").split()
+        assert int(variation.answer) * 100 == int(whole[1:]) * of(int(percentage[:-1]))
+
+
+def test_an_equation_without_a_mark_is_a_step() -> None:
+    assert with_marks("He has $3 x 5 = $15, 2+2 = 5, x = 3, 4*2 = <<4*2=8>>8.") == (
+        "He has $3 x 5 = $<<3 * 5=15>>15, 2+2 = 5, x = 3, 4*2 = <<4*2=8>>8."
+    )
+    made = vary("He has 8 of 9 cats.", "8+9 = 17\n17*2 = <<17*2=34>>34", "34")
+    assert made
+    for variation in made:
+        first, second = _digits(variation.question)
+        assert int(variation.answer) == 2 * (int(first) + int(second))
 
 
 def test_thousands_and_cents_are_written_as_before() -> None:

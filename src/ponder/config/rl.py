@@ -51,6 +51,8 @@ class ProblemsConfig(Config):
     """A name or "module:function"; without it the source's own verifier ("exact" for files)."""
     size: int = Field(default=100_000, ge=1)
     """Number of training problems that a procedural task or a mixture makes."""
+    share: tuple[float, float] = (0.0, 1.0)
+    """Part of the training problems: [0, 0.7] has none in common with [0.7, 1] (not tasks)."""
 
     @model_validator(mode="after")
     def _one_source(self) -> ProblemsConfig:
@@ -61,6 +63,11 @@ class ProblemsConfig(Config):
         ]
         if len(given) > 1 and given != ["path", "name"]:
             raise PonderError("problems", given, "give only one of task, mixture, path, hub, name")
+        if not 0 <= self.share[0] < self.share[1] <= 1:
+            raise PonderError("problems.share", list(self.share), "use e.g. [0.0, 0.7]")
+        if self.share != (0.0, 1.0) and (self.task or self.mixture):
+            fix = "only for files and data sets: these problems are made, not read"
+            raise PonderError("problems.share", list(self.share), fix)
         return self
 
 

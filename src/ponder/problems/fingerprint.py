@@ -18,3 +18,9 @@ def fingerprint(question: str) -> str:
 def is_heldout(question: str) -> bool:
     """Whether the question belongs to the held-out tenth. Follows from its fingerprint alone."""
     return int(fingerprint(question)[:8], 16) % HELDOUT_SHARE == 0
+
+
+def is_in_share(question: str, share: tuple[float, float]) -> bool:
+    """Whether the question is in this part of [0, 1), with digits that ``is_heldout`` leaves."""
+    low, high = share
+    return low <= int(fingerprint(question)[8:16], 16) / 16**8 < high

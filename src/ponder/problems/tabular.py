@@ -9,7 +9,7 @@ from ponder.config.preference import PREFERENCES
 from ponder.config.rl import ProblemsConfig
 from ponder.errors import PonderError
 from ponder.problems.files import read_path
-from ponder.problems.fingerprint import fingerprint, is_heldout
+from ponder.problems.fingerprint import fingerprint, is_heldout, is_in_share
 from ponder.problems.hub import is_saved_dataset, read_hub, read_saved
 from ponder.problems.named import NAMED
 from ponder.problems.problem_set import ProblemSet
@@ -87,6 +87,8 @@ def _problem_set(
     config: ProblemsConfig, train: list[Problem], heldout: Rows, num_overlapping: int
 ) -> ProblemSet:
     name = _name(config)
+    if config.share != (0.0, 1.0):
+        train = [problem for problem in train if is_in_share(problem.question, config.share)]
     if not train:
         fix = f"no training problems are left ({num_overlapping} are held out too)"
         raise PonderError("problems", name, fix)

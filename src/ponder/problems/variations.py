@@ -2,14 +2,15 @@
 
 The marks of a solution (see ``worked``) say which numbers of the question go into which step, so
 that the steps can be computed anew. What cannot be traced without doubt is not varied: a number
-that also stands there as a word, a fraction, a percentage or a time of day, one that equals an
-intermediate result, a solution that uses a number out of nowhere.
+that also stands there as a word, a fraction or a time of day, one that equals an intermediate
+result, a solution that uses a number out of nowhere. A percentage changes with its shares (20%
+with 0.2, 0.8 and 1.2); an equation that nobody marked counts as marked if it holds.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from random import Random
@@ -21,6 +22,7 @@ from ponder.problems.worked import (
     numbers_in,
     read_worked,
     value_of,
+    with_marks,
 )
 
 _WORDS = [
@@ -39,13 +41,14 @@ _SAID: Mapping[str, tuple[int, ...]] = {
     "score": (20,), "decade": (10,), "century": (100,),
 }  # fmt: skip
 """Numbers that a word of the question stands for."""
-_ALWAYS = frozenset({Fraction(1), Fraction(2), Fraction(100), Fraction(1, 2)})
+_ALWAYS = frozenset({Fraction(1), Fraction(2), Fraction(100), Fraction(1, 2), Fraction(1, 100)})
 _SMALLEST = 3
 _UNSURE_BEFORE = re.compile(r"[\d./:%-]$|[A-Za-z]$")
-_UNSURE_AFTER = re.compile(
-    r"^\s*(?:%|percent|[/:]|(?:st|nd|rd|th)\b|[ap]\.?m\b|o'clock|-?\d)", re.I
-)
-_TRIES = 60
+_UNSURE_AFTER = re.compile(r"^\s*(?:[/:]|(?:st|nd|rd|th)\b|[ap]\.?m\b|o'clock|-?\d)", re.I)
+_PERCENT = re.compile(rf"({NUMBER.pattern})\s*(?:%|percent)", re.I)
+_PERCENTAGES = tuple(n for n in range(5, 100, 5) if n != 50)
+_TRIES = 10
+"""For each variation that is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,28 @@ class Variation:
     answer: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What a solution may use without a step that makes it.
+
+    Of a percentage also its share, what is left without it, and the whole with it.
+    """
+
+    plain: frozenset[Fraction]
+    percentages: frozenset[Fraction]
+
+    def become(self, changed: Mapping[Fraction, Fraction]) -> dict[Fraction, set[Fraction]]:
+        """What each of them may mean once the numbers of the question have ``changed``."""
+        meanings = {value: {changed.get(value, value)} for value in self.plain}
+        for old in self.percentages:
+            new = changed.get(old, old)
+            for offset, sign in ((0, 1), (1, -1), (1, 1)):
+                share = offset + sign * old / 100
+                meanings.setdefault(share, set()).add(offset + sign * new / 100)
+            meanings.setdefault(100 - old, set()).add(100 - new)
+        return meanings
+
+
 class _DoubtError(Exception):
     """A number that could mean two things, or a step that has no such result."""
 
@@ -65,20 +90,21 @@ def variations(
     question: str, solution: str, answer: str, count: int, rng: Random
 ) -> list[Variation]:
     """Up to ``count`` different variations; none of a problem that cannot be traced."""
-    worked = read_worked(solution)
+    worked = read_worked(with_marks(solution))
     if worked is None or not worked.steps or not _is_number(answer):
         return []
     if evaluate(worked.steps[-1].result) != value_of(answer):
         return []
-    free = _free_numbers(question, worked)
     known = _known_numbers(question)
+    free = _free_numbers(question, worked, known)
     found: dict[str, Variation] = {}
-    for _ in range(_TRIES if free else 0):
+    for _ in range(_TRIES * count if free else 0):
         if len(found) == count:
             break
         chosen = rng.sample(free, rng.randint(1, len(free)))
+        new = {n: _other(n, n in known.percentages, rng) for n in chosen}
         try:
-            made = _rewrite(question, worked, {n: _other(n, rng) for n in chosen}, known)
+            made = _rewrite(question, worked, new, known)
         except _DoubtError:
             continue
         if made.question != question:
@@ -90,10 +116,11 @@ def _is_number(answer: str) -> bool:
     return NUMBER.fullmatch(answer) is not None
 
 
-def _free_numbers(question: str, worked: Worked) -> list[int]:
+def _free_numbers(question: str, worked: Worked, known: _Known) -> list[int]:
     """The numbers of the question that may become others, in ascending order."""
     results = {evaluate(step.result) for step in worked.steps}
     used = {value_of(n[0]) for step in worked.steps for n in numbers_in(step.expression)}
+    used |= {n for n in known.percentages if used & {n / 100, 1 - n / 100, 1 + n / 100}}
     words = _values_of_words(question) | _values_of_words(_text_of(worked))
     unsure, seen = set(words), set()
     for match in numbers_in(question):
@@ -102,24 +129,22 @@ def _free_numbers(question: str, worked: Worked) -> list[int]:
         before, after = question[: match.start()], question[match.end() :]
         if _UNSURE_BEFORE.search(before[-1:]) or _UNSURE_AFTER.match(after[:12]):
             unsure.add(value)
-        if 1900 <= value <= 2100:
+        if 1900 <= value <= 2100 or (value in known.percentages and value > 100):
             unsure.add(value)
     free = {v for v in seen if v.denominator == 1 and v >= _SMALLEST and v in used}
     return sorted(int(v) for v in free - unsure - results - _ALWAYS)
 
 
-def _known_numbers(question: str) -> frozenset[Fraction]:
-    """What a solution may use without a step that makes it."""
+def _known_numbers(question: str) -> _Known:
     fractions = {
         value_of(a) / value_of(b)
         for a, b in re.findall(rf"({NUMBER.pattern})/({NUMBER.pattern})", question)
         if value_of(b)
     }
-    percent = {value_of(n) / 100 for n in re.findall(rf"({NUMBER.pattern})\s*%", question)}
+    rests = {1 - share for share in fractions} | {1 + share for share in fractions}
     written = {value_of(match[0]) for match in numbers_in(question)}
-    shares = percent | fractions
-    rests = {1 - share for share in shares} | {1 + share for share in shares}
-    return _ALWAYS | written | shares | rests | _values_of_words(question)
+    plain = _ALWAYS | written | fractions | rests | _values_of_words(question)
+    return _Known(plain, frozenset(value_of(n) for n in _PERCENT.findall(question)))
 
 
 def _values_of_words(text: str) -> frozenset[Fraction]:
@@ -136,33 +161,32 @@ def _text_of(worked: Worked) -> str:
     return " ".join([*(step.text for step in worked.steps), worked.rest])
 
 
-def _other(number: int, rng: Random) -> int:
-    """Another number that is as round and about as large."""
+def _other(number: int, is_percentage: bool, rng: Random) -> int:
+    """Another number that is as round and about as large, or another percentage."""
+    if is_percentage:
+        return rng.choice([n for n in _PERCENTAGES if n != number])
     unit = next(u for u in (1000, 500, 100, 50, 10, 5, 1) if number % u == 0)
     low, high = max(_SMALLEST, number // 2), max(number * 2, 12)
     others = [n for n in range(-(-low // unit) * unit, high + 1, unit) if n != number]
     return rng.choice(others) if others else number
 
 
-def _rewrite(
-    question: str, worked: Worked, new: Mapping[int, int], known: Iterable[Fraction]
-) -> Variation:
+def _rewrite(question: str, worked: Worked, new: Mapping[int, int], known: _Known) -> Variation:
     changed = {Fraction(old): Fraction(value) for old, value in new.items()}
-    asked = {value: changed.get(value, value) for value in known}
-    later = [_result(step.result) for step in worked.steps]
+    asked = known.become(changed)
     made: dict[Fraction, set[Fraction]] = {}
     parts: list[str] = []
     just_made: tuple[Fraction, Fraction] | None = None
-    for position, step in enumerate(worked.steps):
-        parts.append(_rewritten(step.text, asked, made, later[position:], just_made))
-        expression = _replaced(step.expression, asked, made, strict=True)
+    for step in worked.steps:
+        parts.append(_rewritten(step.text, asked, made, just_made))
+        expression = _replaced(step.expression, asked, made)
         old, value = _result(step.result), evaluate(expression)
         if value is None or not _is_alike(old, value):
             raise _DoubtError
         parts.append(f"<<{expression}={_written(value, step.result)}>>")
         made.setdefault(old, set()).add(value)
         just_made = old, value
-    parts.append(_rewritten(worked.rest, asked, made, [], just_made))
+    parts.append(_rewritten(worked.rest, asked, made, just_made))
     assert just_made is not None
     written = NUMBER.sub(
         lambda m: _written(changed.get(value_of(m[0]), value_of(m[0])), m[0]), question
@@ -178,9 +202,8 @@ def _result(text: str) -> Fraction:
 
 def _rewritten(
     text: str,
-    asked: Mapping[Fraction, Fraction],
+    asked: Mapping[Fraction, set[Fraction]],
     made: Mapping[Fraction, set[Fraction]],
-    later: list[Fraction],
     just_made: tuple[Fraction, Fraction] | None,
 ) -> str:
     """Text between marks. What follows a mark directly is that step's result."""
@@ -188,31 +211,22 @@ def _rewritten(
     first = NUMBER.match(text)
     if just_made is not None and first is not None and value_of(first[0]) == just_made[0]:
         head, text = _written(just_made[1], first[0]), text[first.end() :]
-    for match in numbers_in(text):
-        value = value_of(match[0])
-        if value in later and value not in asked and value not in made:
-            raise _DoubtError  # it speaks of a result before the step that makes it
-    return head + _replaced(text, asked, made, strict=False)
+    return head + _replaced(text, asked, made)
 
 
 def _replaced(
     text: str,
-    asked: Mapping[Fraction, Fraction],
+    asked: Mapping[Fraction, set[Fraction]],
     made: Mapping[Fraction, set[Fraction]],
-    strict: bool,
 ) -> str:
-    """Every number as what it has become; ``strict``: one that comes from nowhere is a doubt."""
+    """Every number as what it has become; one from nowhere, or from a later step, is a doubt."""
 
     def new(match: re.Match[str]) -> str:
         value = value_of(match[0])
-        meanings = set(made.get(value, ()))
-        if value in asked:
-            meanings.add(asked[value])
-        if not meanings and not strict:
-            return match[0]
+        meanings = made.get(value, set()) | asked.get(value, set())
         if len(meanings) != 1:
             raise _DoubtError
-        return _written(meanings.pop(), match[0])
+        return _written(next(iter(meanings)), match[0])
 
     return NUMBER.sub(new, text)
 

@@ -13,6 +13,9 @@ from fractions import Fraction
 
 NUMBER = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+")
 _MARK = re.compile(r"<<([^<>]*)>>")
+_EQUATION = re.compile(
+    rf"(?<![\w.,<=])([$(\d.][\d\s.,+\-*/x×()$]*)=\s*\$?({NUMBER.pattern})(?![\d%]|\s*[*/+x-]\s*[\d(])"
+)
 _SUM = re.compile(r"[0-9+\-*/(). ]{1,200}")
 _BLANKS = re.compile(r"[ \t]+")
 
@@ -45,6 +48,19 @@ def read_worked(solution: str) -> Worked | None:
         steps.append(Step(solution[end : match.start()], expression, result))
         end = match.end()
     return Worked(tuple(steps), solution[end:])
+
+
+def with_marks(solution: str) -> str:
+    """The solution with a mark at every equation of plain numbers that holds and has none."""
+
+    def marked(match: re.Match[str]) -> str:
+        expression = re.sub(r"[x×]", "*", match[1].replace("$", "")).strip()
+        if not re.search(r"\d\s*[+*/-]", expression) or evaluate(expression) != value_of(match[2]):
+            return match[0]
+        return f"{match[0][: -len(match[2])]}<<{expression}={match[2]}>>{match[2]}"
+
+    parts = re.split(r"(<<[^<>]*>>)", solution)
+    return "".join(p if p.startswith("<<") else _EQUATION.sub(marked, p) for p in parts)
 
 
 def without_marks(solution: str) -> str:
