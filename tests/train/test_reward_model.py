@@ -170,8 +170,8 @@ def same(run: RunFolder, whole: RunFolder) -> None:
 
 @pytest.mark.parametrize(
     "moment",
-    [(0, "evaluate"), (1, "update"), (3, "checkpoint"), (11, "update"), (LAST, "evaluate"),
-     (LAST, "checkpoint")],
+    [(0, "evaluate"), (1, "update"), (2, "checkpoint"), (11, "update"), (LAST, "evaluate"),
+     (LAST - 1, "checkpoint")],
 )  # fmt: skip
 def test_killed_and_resumed_is_uninterrupted(
     moment: tuple[int, str], tmp_path: Path, short: RewardModelConfig, whole: RunFolder

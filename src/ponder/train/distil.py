@@ -8,10 +8,11 @@ from contextlib import closing
 from ponder.config.distil import DistilConfig
 from ponder.runlog import RunFolder
 from ponder.train import guards
-from ponder.train.distil_session import make_batch, open_session, rl_config
+from ponder.train.distil_session import make_batch, open_session
 from ponder.train.measure import of_step
 from ponder.train.observer import NullObserver, RunObserver
-from ponder.train.record import Record, prepare
+from ponder.train.record import Record
+from ponder.train.resume import prepare
 from ponder.train.session import Session
 from ponder.train.summary import Summary
 from ponder.train.threads import keeping_torch_threads
@@ -34,7 +35,7 @@ def distil_on_policy(
         GuardError: the run is broken (see ``guards``); the newest checkpoint is intact.
     """
     with run.lock(), keeping_torch_threads():
-        checkpoint = prepare(run, rl_config(config), resume)
+        checkpoint = prepare(run, config.checkpoint, resume, config.on_policy.steps)
         session = open_session(config, run, checkpoint)
         recording = closing(Record(run, session, observer or NullObserver()))
         with session.verifiers, recording as record:

@@ -18,6 +18,7 @@ from ponder.runlog import RunFolder, read_json, write_json_atomic
 from ponder.seeds import derive_seed
 from ponder.train.distil_session import heldout_problems
 from ponder.train.distil_teacher import load_named, teacher_of
+from ponder.train.kept_evaluations import evaluations_dir
 from ponder.train.threads import keeping_torch_threads, usable_cores
 from ponder.types import Sampling
 from ponder.verify.verifier_pool import VerifierPool
@@ -25,7 +26,7 @@ from ponder.verify.verifier_pool import VerifierPool
 
 def teacher_path(run: RunFolder) -> Path:
     """Where the teacher's result lies."""
-    return run.path / "evals" / "teacher.json"
+    return evaluations_dir(run) / "teacher.json"
 
 
 def measure_teacher(config: DistilConfig, run: RunFolder) -> EvalResult | None:

@@ -11,7 +11,8 @@ from ponder.train import guards
 from ponder.train.batch import make_batch
 from ponder.train.measure import of_step
 from ponder.train.observer import NullObserver, RunObserver
-from ponder.train.record import Record, prepare
+from ponder.train.record import Record
+from ponder.train.resume import prepare
 from ponder.train.session import Session, open_session
 from ponder.train.summary import Summary
 from ponder.train.threads import keeping_torch_threads
@@ -42,7 +43,8 @@ def train(
         GuardError: the run is broken (see ``guards``); the newest checkpoint is intact.
     """
     with run.lock(), keeping_torch_threads():
-        session = open_session(config, prepare(run, config, resume), run.path)
+        checkpoint = prepare(run, config.checkpoint, resume, config.steps)
+        session = open_session(config, checkpoint, run.path)
         recording = closing(Record(run, session, observer or NullObserver()))
         with session.verifiers, recording as record:
             return run_loop(session, record, should_stop)

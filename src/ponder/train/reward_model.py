@@ -21,12 +21,12 @@ from ponder.runlog.checkpoint import checkpoint_step
 from ponder.train import guards
 from ponder.train.observer import NullObserver, RunObserver
 from ponder.train.optimizer import Optimizer, make_optimizer
+from ponder.train.resume import prepare
 from ponder.train.reward_data import Example, batch_of, load_examples, passes
 from ponder.train.reward_record import STATE, RewardRecord, RewardSession
 from ponder.train.reward_scores import judge, score
 from ponder.train.reward_summary import RewardSummary
 from ponder.train.schedule import learning_rate
-from ponder.train.sft_record import prepare
 from ponder.train.threads import keeping_torch_threads, usable_cores
 
 
@@ -55,7 +55,7 @@ def train_reward_model(
         GuardError: the loss is not finite; the newest checkpoint is intact.
     """
     with run.lock(), keeping_torch_threads():
-        session = open_session(config, prepare(run, config, resume))
+        session = open_session(config, prepare(run, config.checkpoint, resume))
         record = RewardRecord(run, session, observer or NullObserver())
         with closing(record):
             return _run_loop(session, record, should_stop)

@@ -9,7 +9,8 @@ from ponder.config.sft import SFTConfig
 from ponder.runlog import RunFolder
 from ponder.train import guards
 from ponder.train.observer import NullObserver, RunObserver
-from ponder.train.sft_record import SFTRecord, prepare, samples_dir
+from ponder.train.resume import prepare
+from ponder.train.sft_record import SFTRecord, samples_dir
 from ponder.train.sft_session import SFTSession, open_session
 from ponder.train.sft_summary import SFTSummary
 from ponder.train.threads import keeping_torch_threads
@@ -41,7 +42,8 @@ def fine_tune(
         GuardError: the run is broken (see ``guards``); the newest checkpoint is intact.
     """
     with run.lock(), keeping_torch_threads(), ExitStack() as resources:
-        session = open_session(config, prepare(run, config, resume), samples_dir(run), resources)
+        checkpoint = prepare(run, config.checkpoint, resume)
+        session = open_session(config, checkpoint, samples_dir(run), resources)
         record = SFTRecord(run, session, observer or NullObserver())
         with closing(record):
             return run_loop(session, record, should_stop)
