@@ -38,6 +38,16 @@ def test_training_never_looks_at_the_test_problems() -> None:
     assert list(CONFIGS["cold"].model_dump()["benchmarks"]) == ["gsm8k"]  # decontaminated
 
 
+def test_what_is_learnt_from_solutions_is_not_learnt_from_rewards() -> None:
+    shares = {name: getattr(config, "problems", None) for name, config in CONFIGS.items()}
+    for name in ("solved", "reject"):
+        assert shares[name].share == (0.0, 0.7), name
+    for name in ("dev2", "control", "r1"):
+        assert shares[name].share == (0.7, 1.0), name
+    assert PIPELINE.stages["cold"].inputs == {"rows": ("solved",)}
+    assert PIPELINE.stages["dev3"].inputs == {"data": ("reject",)}
+
+
 def test_the_control_is_dev2_with_other_rewards_and_nothing_else() -> None:
     dev2, control = CONFIGS["dev2"], CONFIGS["control"]
     assert isinstance(dev2, RLConfig)
