@@ -9,6 +9,16 @@ from typing import Any, Literal, Protocol
 
 FinishReason = Literal["stop", "length"]
 
+PREFERENCES = ("helpful", "safety")
+"""Verifiers that are trained reward models. Their problems are general: nobody asks whether an
+answer is right, and they need no reference answer."""
+
+JUDGE = "judge"
+"""The verifier that is a model with the reference answer."""
+
+BY_MODEL = (*PREFERENCES, JUDGE)
+"""Verifiers that a run opens, because they are models; all others are rules."""
+
 
 class Verdict(StrEnum):
     """What a verifier says of a completion.

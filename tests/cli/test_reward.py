@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-import io
 import json
 import random
-import signal
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
 import pytest
-from rich.console import Console
+from tests.cli.training import Capture, check_mistake, interrupt, views_of
+from tests.rows import comparable
 
-from ponder.cli.frame import Frame
-from ponder.cli.live import PlainWatch
 from ponder.cli.main import main
-from ponder.cli.watch import Watch
 from ponder.models.load import save_model
 from ponder.models.tiny import make_tiny_model
-from ponder.runlog.metrics import read_metrics
 from ponder.train.observer import RunInfo
-
-Capture = pytest.CaptureFixture[str]
 
 
 @pytest.fixture(scope="module")
@@ -48,14 +39,6 @@ def run(settings: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("runs") / "run"
     assert main(["train", "reward-tiny", *settings, "epochs=2", f"out={path}"]) == 0
     return path
-
-
-def comparable(run: Path) -> list[dict[str, float]]:
-    """The rows of a run without what a clock said."""
-    return [
-        {key: value for key, value in row.items() if not key.startswith(("time/", "speed/"))}
-        for row in read_metrics(run / "metrics.jsonl")
-    ]
 
 
 def test_the_recipe_runs_and_says_what_came_of_it(
@@ -88,18 +71,7 @@ def test_ctrl_c_finishes_the_step_and_the_resumed_run_is_the_same(
     run: Path, settings: list[str], tmp_path: Path, capsys: Capture
 ) -> None:
     path = tmp_path / "stopped"
-    command = [sys.executable, "-m", "ponder.cli.main", "train", "reward-tiny", *settings]
-    arguments = [*command, "epochs=2", f"out={path}"]
-    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if line.startswith("1/"):
-                process.send_signal(signal.SIGINT)
-                break
-        rest = process.stdout.read()
-    assert process.returncode == 130
-    assert f"ponder train --resume {path}" in rest
-    assert not (path / "summary.json").exists()
+    interrupt(["reward-tiny", *settings, "epochs=2"], path, "1/")
     assert main(["train", "--resume", str(path)]) == 0
     assert "right " in capsys.readouterr().out
     assert comparable(path) == comparable(run)
@@ -134,11 +106,7 @@ def test_mistakes_are_one_line_and_leave_no_folder(
     words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert main(["train", "reward-tiny", *words]) == 2
-    error = capsys.readouterr().err
-    assert WRONG[words] in error
-    assert error.count("\n") == 1
-    assert not list(tmp_path.glob("runs/*"))
+    check_mistake(["reward-tiny", *words], WRONG[words], tmp_path, capsys)
 
 
 def test_the_views() -> None:
@@ -154,13 +122,8 @@ def test_the_views() -> None:
         "speed/update_tokens_per_second": 3000.0,
     }
     info = RunInfo("mine", Path("runs/mine"), "base-tiny", 10, "cpu", 0, 9, 32, 2, 1, 256)
-    lines = io.StringIO()
-    for watch in (Watch(), PlainWatch(Console(file=lines, width=200))):
-        watch.on_start(info)
-        watch.on_step(0, row, ())
-        out = Console(file=io.StringIO(), width=100, height=30)
-        out.print(Frame(watch))
-        drawn = out.file.getvalue()  # type: ignore[attr-defined]
+    frames, lines = views_of(info, row)
+    for drawn in frames:
         for shown in ("0.6250 nats", "81.2% of the batch", "32 examples", "3,000 tokens/s"):
             assert shown in drawn
-    assert "1/9 steps  loss 0.6250  accuracy 81.2%  held-out 51.0%  lr 5e-05" in lines.getvalue()
+    assert "1/9 steps  loss 0.6250  accuracy 81.2%  held-out 51.0%  lr 5e-05" in lines

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import io
 import json
-import signal
-import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 from rich.console import Console
+from tests.cli.training import Capture, interrupt
+from tests.rows import comparable
 
 from ponder.cli.eval import choose_problems, measure
 from ponder.cli.main import main
@@ -20,10 +20,7 @@ from ponder.cli.parser import build_parser
 from ponder.cli.specs import parse_problems
 from ponder.models.load import save_model
 from ponder.models.tiny import make_tiny_model
-from ponder.runlog.metrics import read_metrics
 from ponder.verify.verifier_pool import VerifierPool
-
-Capture = pytest.CaptureFixture[str]
 
 
 @pytest.fixture(scope="module")
@@ -117,31 +114,12 @@ def test_ctrl_c_finishes_the_step_and_the_resumed_run_is_the_same(
     run: Path, settings: list[str], tmp_path: Path, capsys: Capture
 ) -> None:
     path = tmp_path / "stopped"
-    command = [sys.executable, "-m", "ponder.cli.main", "train", "zero-tiny", *settings]
-    with subprocess.Popen([*command, f"out={path}"], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if line.startswith("held-out problems at step 0"):
-                process.send_signal(signal.SIGINT)
-                break
-        rest = process.stdout.read()
-    assert process.returncode == 130
+    rest = interrupt(["zero-tiny", *settings], path, "held-out problems at step 0")
     assert "stopping after this step (Ctrl-C again quits at once)" in rest
-    assert f"ponder train --resume {path}" in rest
-    assert not (path / "summary.json").exists()
     assert len(list((path / "checkpoints").glob("step_*"))) == 1
     assert main(["train", "--resume", str(path)]) == 0
     assert "3/3 steps" in capsys.readouterr().out
     assert comparable(path) == comparable(run)
-
-
-def comparable(run: Path) -> list[dict[str, float]]:
-    """The rows of a run without what a clock said."""
-    rows = read_metrics(run / "metrics.jsonl")
-    return [
-        {key: value for key, value in row.items() if not key.startswith(("time/", "speed/"))}
-        for row in rows
-    ]
 
 
 def test_report_again(run: Path, capsys: Capture) -> None:

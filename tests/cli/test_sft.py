@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-import io
 import json
 import shutil
-import signal
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
 import pytest
-from rich.console import Console
+from tests.cli.training import Capture, check_mistake, interrupt, views_of
+from tests.rows import comparable
 
-from ponder.cli.frame import Frame
-from ponder.cli.live import PlainWatch
 from ponder.cli.main import main
 from ponder.cli.opened import open_model
 from ponder.cli.parser import build_parser
 from ponder.cli.specs import choose_model
-from ponder.cli.watch import Watch
 from ponder.config.recipes import load_recipe, to_toml
 from ponder.config.rl import TemplateConfig
 from ponder.models.load import save_model
 from ponder.models.tiny import make_tiny_model
-from ponder.runlog.metrics import read_metrics
 from ponder.train.observer import RunInfo
-
-Capture = pytest.CaptureFixture[str]
 
 
 @pytest.fixture(scope="module")
@@ -90,28 +81,10 @@ def test_ctrl_c_finishes_the_step_and_the_resumed_run_is_the_same(
     run: Path, settings: list[str], tmp_path: Path, capsys: Capture
 ) -> None:
     path = tmp_path / "stopped"
-    command = [sys.executable, "-m", "ponder.cli.main", "train", "sft-tiny", *settings]
-    with subprocess.Popen([*command, f"out={path}"], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if line.startswith("1/9 steps"):
-                process.send_signal(signal.SIGINT)
-                break
-        rest = process.stdout.read()
-    assert process.returncode == 130
-    assert f"ponder train --resume {path}" in rest
-    assert not (path / "summary.json").exists()
+    interrupt(["sft-tiny", *settings], path, "1/9 steps")
     assert main(["train", "--resume", str(path)]) == 0
     assert "9/9 steps" in capsys.readouterr().out
     assert comparable(path) == comparable(run)
-
-
-def comparable(run: Path) -> list[dict[str, float]]:
-    """The rows of a run without what a clock said."""
-    return [
-        {key: value for key, value in row.items() if not key.startswith(("time/", "speed/"))}
-        for row in read_metrics(run / "metrics.jsonl")
-    ]
 
 
 def test_explain_knows_every_knob_and_the_arithmetic(rows: Path, capsys: Capture) -> None:
@@ -161,11 +134,7 @@ def test_mistakes_are_one_line_and_leave_no_folder(
     words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert main(["train", "sft-tiny", *words]) == 2
-    error = capsys.readouterr().err
-    assert WRONG[words] in error
-    assert error.count("\n") == 1
-    assert not list(tmp_path.glob("runs/*"))
+    check_mistake(["sft-tiny", *words], WRONG[words], tmp_path, capsys)
 
 
 def test_the_views() -> None:
@@ -184,14 +153,9 @@ def test_the_views() -> None:
         "speed/update_tokens_per_second": 4000.0,
     }
     info = RunInfo("mine", Path("runs/mine"), "base-tiny", 10, "cpu", 0, 9, 16, 1, 1, 256)
-    lines = io.StringIO()
-    for watch in (Watch(), PlainWatch(Console(file=lines, width=200))):
-        watch.on_start(info)
-        watch.on_step(0, row, ())
-        out = Console(file=io.StringIO(), width=100, height=30)
-        out.print(Frame(watch))
-        drawn = out.file.getvalue()  # type: ignore[attr-defined]
+    frames, lines = views_of(info, row)
+    for drawn in frames:
         for shown in ("1.2500 nats", "1.5000 nats", "6,000 learnt", "97% full", "4,000 tokens/s"):
             assert shown in drawn
         assert "accuracy" not in drawn
-    assert "1/9 steps  loss 1.2500  held-out 1.5000  lr 5e-05" in lines.getvalue()
+    assert "1/9 steps  loss 1.2500  held-out 1.5000  lr 5e-05" in lines

@@ -1,4 +1,4 @@
-"""Started by test_resume.py and test_sft.py: forks a process for each run folder named on stdin.
+"""Started by living.py: forks a process for each run folder named on stdin.
 
 torch and transformers are imported once, so a life begins in milliseconds. For each line of stdin
 (a path) it prints the pid of the life, then, when that has ended, its wait status.

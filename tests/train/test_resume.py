@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import shutil
-import signal
-import subprocess
-import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.train import living
+from tests.train.living import Lives, after, live_through, there
 
 from ponder.config.recipes import to_toml
 from ponder.config.rl import RLConfig
 from ponder.errors import PonderError
 from ponder.models.load import save_model
 from ponder.models.tiny import make_tiny_model
-from ponder.runlog import CheckpointStore, RunFolder, list_steps, read_metrics
+from ponder.runlog import RunFolder, list_steps, read_metrics
 from ponder.train.grpo import train
 
 STEPS = 7
@@ -60,47 +56,11 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> RLConfig:
     )
 
 
-class Lives:
-    """Training processes, one after the other; see lives.py."""
-
-    def __init__(self, config: RLConfig, folder: Path) -> None:
-        (folder / "config.toml").write_text(to_toml(config))
-        self.process = subprocess.Popen(
-            [
-                sys.executable,
-                str(Path(__file__).with_name("lives.py")),
-                str(folder / "config.toml"),
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def live(self, path: Path, moment: Callable[[Path], bool] = lambda path: False) -> int:
-        """Run until the end or until ``moment(path)``, then kill -9; the wait status."""
-        assert self.process.stdin is not None
-        print(path, file=self.process.stdin, flush=True)
-        pid = int(self._line())
-        ended: list[int] = []
-        waiter = threading.Thread(target=lambda: ended.append(int(self._line())))
-        waiter.start()
-        while waiter.is_alive() and not moment(path):
-            time.sleep(0.0005)
-        if waiter.is_alive():
-            os.kill(pid, signal.SIGKILL)
-        waiter.join()
-        return ended[0]
-
-    def _line(self) -> str:
-        assert self.process.stdout is not None
-        return self.process.stdout.readline()
-
-
 @pytest.fixture(scope="module")
 def lives(config: RLConfig, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lives]:
     made = Lives(config, tmp_path_factory.mktemp("lives"))
     yield made
-    made.process.communicate()
+    made.end()
 
 
 @pytest.fixture(scope="module")
@@ -112,55 +72,26 @@ def uninterrupted(lives: Lives, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 def contents(path: Path) -> dict[str, Any]:
     """All that a run leaves, without the clock."""
-    rows = read_metrics(path / "metrics.jsonl")
-    last = CheckpointStore(path / "checkpoints").latest()
-    assert last is not None
-    state = json.loads((last / "trainer_state.json").read_text())
-    summary = json.loads((path / "summary.json").read_text())
-    return {
-        "metrics": [
-            {k: v for k, v in row.items() if not k.startswith(("time/", "speed/"))} for row in rows
-        ],
+    alarms = path / "alarms.jsonl"
+    return living.contents(path) | {
         "rollouts": {p.name: p.read_bytes() for p in (path / "rollouts").iterdir()},
-        "evals": {p.name: p.read_bytes() for p in (path / "evals").iterdir()},
-        "alarms": (path / "alarms.jsonl").read_bytes() if (path / "alarms.jsonl").exists() else b"",
-        "checkpoints": sorted(p.name for p in (path / "checkpoints").iterdir()),
-        "weights": (last / "model.safetensors").read_bytes(),
-        "state": {k: v for k, v in state.items() if k != "seconds"},
-        "summary": {k: v for k, v in summary.items() if k != "seconds"},
+        "alarms": alarms.read_bytes() if alarms.exists() else b"",
     }
-
-
-def after(seconds: float) -> Callable[[Path], bool]:
-    """A moment so long after the run folder has appeared."""
-    began: list[float] = []
-
-    def reached(path: Path) -> bool:
-        if not began and (path / "lock").exists():
-            began.append(time.monotonic())
-        return bool(began) and time.monotonic() - began[0] > seconds
-
-    return reached
-
-
-def while_writing(pattern: str) -> Callable[[Path], bool]:
-    """The moment in which a temporary file or folder exists."""
-    return lambda path: next(path.glob(pattern), None) is not None
 
 
 MOMENTS = {
     "early": [after(s) for s in (0.02, 0.1, 0.3)],
-    "checkpoints": [while_writing(f"checkpoints/.tmp_step_00000{s}") for s in (2, 4, 6)],
+    "checkpoints": [there(f"checkpoints/.tmp_step_00000{s}") for s in (2, 4, 6)],
     "files of a checkpoint": [
-        while_writing("checkpoints/.tmp_step_000002/model.safetensors"),
-        while_writing("checkpoints/.tmp_step_000004/trainer_state.pt"),
-        while_writing("checkpoints/.tmp_step_000006/manifest.json"),
+        there("checkpoints/.tmp_step_000002/model.safetensors"),
+        there("checkpoints/.tmp_step_000004/trainer_state.pt"),
+        there("checkpoints/.tmp_step_000006/manifest.json"),
     ],
-    "steps": [while_writing(f"rollouts/step_00000{s}*") for s in (0, 3, 5)],
+    "steps": [there(f"rollouts/step_00000{s}*") for s in (0, 3, 5)],
     "end": [
-        while_writing("rollouts/step_000001*"),
-        while_writing("checkpoints/step_000007"),
-        while_writing("evals/step_000007.json"),
+        there("rollouts/step_000001*"),
+        there("checkpoints/step_000007"),
+        there("evals/step_000007.json"),
     ],
     "random": [after(s) for s in random.Random(7).choices([x / 100 for x in range(5, 150)], k=6)],
 }
@@ -170,14 +101,8 @@ MOMENTS = {
 def test_killed_and_resumed_is_uninterrupted(
     name: str, lives: Lives, uninterrupted: Path, tmp_path: Path
 ) -> None:
-    path, num_killed = tmp_path / "run", 0
-    for moment in MOMENTS[name]:
-        num_killed += lives.live(path, moment) == signal.SIGKILL
-        if (path / "summary.json").exists():
-            break
-    else:
-        assert lives.live(path) == 0
-    assert num_killed >= 1
+    path = tmp_path / "run"
+    live_through(lives, path, MOMENTS[name])
     ours, theirs = contents(path), contents(uninterrupted)
     for part, expected in theirs.items():
         assert ours[part] == expected, part

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 from tests.generate.endpoint_server import Reply, completion, serving
-from tests.train.test_resume import Lives, contents, while_writing
+from tests.train.living import Lives, there
+from tests.train.test_resume import contents
 
 from ponder.cli.main import main
 from ponder.config.recipes import to_toml
@@ -118,7 +119,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 def lives(settings: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lives]:
     made = Lives(RLConfig.model_validate(settings), tmp_path_factory.mktemp("lives"))
     yield made
-    made.process.communicate()
+    made.end()
 
 
 @pytest.fixture(scope="module")
@@ -183,7 +184,7 @@ def test_killed_and_resumed_is_uninterrupted(
     pattern: str, lives: Lives, uninterrupted: Path, tmp_path: Path
 ) -> None:
     path = tmp_path / "run"
-    assert lives.live(path, while_writing(pattern)) == signal.SIGKILL
+    assert lives.live(path, there(pattern)) == signal.SIGKILL
     assert lives.live(path) == 0
     ours, theirs = contents(path), contents(uninterrupted)
     for part, expected in theirs.items():

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import random
-import signal
-import subprocess
-import sys
-import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from tests.train import living
+from tests.train.living import Lives, after, last_checkpoint, live_through, there
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from ponder.config.recipes import to_toml
@@ -25,7 +21,7 @@ from ponder.generate.local import LocalGenerator
 from ponder.models.load import load_model, save_model
 from ponder.models.tiny import make_tiny_model
 from ponder.rollout.prompts import PromptMaker
-from ponder.runlog import CheckpointStore, RunFolder, read_metrics
+from ponder.runlog import RunFolder
 from ponder.train.sft import fine_tune
 from ponder.train.sft_summary import SFTSummary
 from ponder.types import Problem, Sampling
@@ -113,44 +109,11 @@ def config(folder: Path) -> SFTConfig:
     )
 
 
-class Lives:
-    """Runs of fine-tuning in processes that can be killed; see lives.py."""
-
-    def __init__(self, config: SFTConfig, folder: Path) -> None:
-        (folder / "config.toml").write_text(to_toml(config))
-        program = str(Path(__file__).with_name("lives.py"))
-        self.process = subprocess.Popen(
-            [sys.executable, program, str(folder / "config.toml")],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def live(self, path: Path, moment: Callable[[Path], bool] = lambda path: False) -> int:
-        """Run until the end or until ``moment(path)``, then kill -9; the wait status."""
-        assert self.process.stdin is not None
-        print(path, file=self.process.stdin, flush=True)
-        pid = int(self._line())
-        ended: list[int] = []
-        waiter = threading.Thread(target=lambda: ended.append(int(self._line())))
-        waiter.start()
-        while waiter.is_alive() and not moment(path):
-            time.sleep(0.0005)
-        if waiter.is_alive():
-            os.kill(pid, signal.SIGKILL)
-        waiter.join()
-        return ended[0]
-
-    def _line(self) -> str:
-        assert self.process.stdout is not None
-        return self.process.stdout.readline()
-
-
 @pytest.fixture(scope="module")
 def lives(config: SFTConfig, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lives]:
     made = Lives(config, tmp_path_factory.mktemp("lives"))
     yield made
-    made.process.communicate()
+    made.end()
 
 
 @pytest.fixture(scope="module")
@@ -162,40 +125,11 @@ def uninterrupted(lives: Lives, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 def contents(path: Path) -> dict[str, Any]:
     """All that a run leaves, without the clock."""
-    last = CheckpointStore(path / "checkpoints").latest()
-    assert last is not None
-    state = json.loads((last / "trainer_state.json").read_text())
-    summary = json.loads((path / "summary.json").read_text())
-    moments = torch.load(last / "trainer_state.pt", weights_only=True)["optimizer"]["state"]
-    return {
-        "metrics": [
-            {k: v for k, v in row.items() if not k.startswith(("time/", "speed/"))}
-            for row in read_metrics(path / "metrics.jsonl")
-        ],
-        "evals": {p.name: p.read_bytes() for p in (path / "evals").iterdir()},
-        "checkpoints": sorted(p.name for p in (path / "checkpoints").iterdir()),
-        "weights": (last / "model.safetensors").read_bytes(),
-        "moments": {i: m["exp_avg_sq"].tolist() for i, m in moments.items()},
-        "state": {k: v for k, v in state.items() if k != "seconds"},
-        "summary": {k: v for k, v in summary.items() if k != "seconds"},
+    state = torch.load(last_checkpoint(path) / "trainer_state.pt", weights_only=True)
+    moments = state["optimizer"]["state"]
+    return living.contents(path) | {
+        "moments": {i: m["exp_avg_sq"].tolist() for i, m in moments.items()}
     }
-
-
-def after(seconds: float) -> Callable[[Path], bool]:
-    """A moment so long after the run folder has appeared."""
-    began: list[float] = []
-
-    def reached(path: Path) -> bool:
-        if not began and (path / "lock").exists():
-            began.append(time.monotonic())
-        return bool(began) and time.monotonic() - began[0] > seconds
-
-    return reached
-
-
-def there(pattern: str) -> Callable[[Path], bool]:
-    """The moment in which a file or folder exists."""
-    return lambda path: next(path.glob(pattern), None) is not None
 
 
 MOMENTS = {
@@ -210,14 +144,8 @@ MOMENTS = {
 def test_killed_and_resumed_is_uninterrupted(
     name: str, lives: Lives, uninterrupted: Path, tmp_path: Path
 ) -> None:
-    path, num_killed = tmp_path / "run", 0
-    for moment in MOMENTS[name]:
-        num_killed += lives.live(path, moment) == signal.SIGKILL
-        if (path / "summary.json").exists():
-            break
-    else:
-        assert lives.live(path) == 0
-    assert num_killed >= 1
+    path = tmp_path / "run"
+    live_through(lives, path, MOMENTS[name])
     ours, theirs = contents(path), contents(uninterrupted)
     for part, expected in theirs.items():
         assert ours[part] == expected, part

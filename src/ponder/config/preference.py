@@ -9,16 +9,6 @@ from pydantic import Field, model_validator
 from ponder.config.base import Config
 from ponder.errors import PonderError
 
-PREFERENCES = ("helpful", "safety")
-"""Verifiers that are trained reward models. Their problems are general: nobody asks whether an
-answer is right, and they need no reference answer."""
-
-JUDGE = "judge"
-"""The verifier that is a model with the reference answer."""
-
-BY_MODEL = (*PREFERENCES, JUDGE)
-"""Verifiers that a run opens, because they are models; all others are rules."""
-
 
 class PreferenceConfig(Config):
     """Reward models for the problems of a mixture whose verifier is "helpful" or "safety"."""

@@ -9,8 +9,9 @@ from pydantic import Field, model_validator
 
 from ponder.config.base import Config
 from ponder.config.endpoint import EndpointConfig
-from ponder.config.preference import PREFERENCES, PreferenceConfig
+from ponder.config.preference import PreferenceConfig
 from ponder.errors import PonderError
+from ponder.types import PREFERENCES
 
 NamedProblems = Literal[
     "gsm8k", "math", "math500", "aime25", "amc23", "svamp", "cmath", "aqua", "mmlu_stem",

@@ -10,7 +10,6 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ponder.config.preference import BY_MODEL, PREFERENCES
 from ponder.config.rl import ProblemsConfig
 from ponder.config.translate import translate
 from ponder.errors import PonderError
@@ -31,7 +30,7 @@ from ponder.problems.procedural import HELDOUT_SEED, HELDOUT_SIZE, audited, task
 from ponder.problems.requests import RULES
 from ponder.problems.sources import ListSource, TrainSide
 from ponder.problems.tabular import tabular_problems
-from ponder.types import Problem, ProblemSource
+from ponder.types import BY_MODEL, PREFERENCES, Problem, ProblemSource
 
 _KEYS = (
     "task", "weight", "domain", "settings", "language", "verifier", "name", "path", "hub",

@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from ponder.config.preference import PREFERENCES
 from ponder.errors import PonderError
 from ponder.problems.fingerprint import fingerprint
-from ponder.types import Problem
+from ponder.types import PREFERENCES, Problem
 from ponder.verify.verifiers import reference_fault
 
 

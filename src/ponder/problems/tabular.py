@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ponder.config.preference import PREFERENCES
 from ponder.config.rl import ProblemsConfig
 from ponder.errors import PonderError
 from ponder.problems.files import read_path
@@ -15,7 +14,7 @@ from ponder.problems.named import NAMED
 from ponder.problems.problem_set import ProblemSet
 from ponder.problems.rows import Fields, Reader, Row, Rows, every_problem, make_problems
 from ponder.problems.sources import ListSource
-from ponder.types import Problem
+from ponder.types import PREFERENCES, Problem
 from ponder.verify.verifiers import verifier_named
 
 

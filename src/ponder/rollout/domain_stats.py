@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from ponder.config.preference import PREFERENCES
-from ponder.types import Group, Rollout, Verdict
+from ponder.types import PREFERENCES, Group, Rollout, Verdict
 from ponder.verify.rewards import is_general
 
 

@@ -7,9 +7,10 @@ from contextlib import closing
 
 from ponder.config.distil import DistilConfig
 from ponder.runlog import RunFolder
-from ponder.train import guards
+from ponder.train.batch import Batch
+from ponder.train.collect import Collected
 from ponder.train.distil_session import make_batch, open_session
-from ponder.train.measure import of_step
+from ponder.train.grpo import run_loop
 from ponder.train.observer import NullObserver, RunObserver
 from ponder.train.record import Record
 from ponder.train.resume import prepare
@@ -39,26 +40,9 @@ def distil_on_policy(
         session = open_session(config, run, checkpoint)
         recording = closing(Record(run, session, observer or NullObserver()))
         with session.verifiers, recording as record:
-            return run_loop(session, record, should_stop)
+            return run_loop(session, record, should_stop, every_completion)
 
 
-def run_loop(session: Session, record: Record, should_stop: Callable[[], bool]) -> Summary:
-    """The loop itself. Ends with a checkpoint and an evaluation."""
-    config, student, generator = session.config, session.policy, session.generator
-    record.start()
-    step, stopped = session.first_step, False
-    while step < config.steps:
-        evaluation = record.evaluate(step)
-        if stopped := should_stop():
-            break
-        with record.phase(step, "rollout"):
-            collected = session.collect(step)
-        with record.phase(step, "update"):
-            batch = make_batch(collected.groups, config, step)
-            updates = [student.update(minibatch) for minibatch in batch.minibatches]
-            generator.load(student.model, version=step + 1)
-            guards.check_handover(student.model, generator.model, step)
-        record.step(step, collected, of_step(updates), evaluation)
-        step += 1
-    guards.check_progress(session.first_step, step, config.steps, stopped)
-    return record.end(step)
+def every_completion(session: Session, collected: Collected, step: int) -> Batch:
+    """All groups of a step: the teacher scores right and wrong ones."""
+    return make_batch(collected.groups, session.config, step)

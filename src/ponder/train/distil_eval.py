@@ -4,23 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
-
 from ponder.config.distil import DistilConfig
 from ponder.config.rl import RewardConfig
-from ponder.evals.evaluate import evaluate
 from ponder.evals.result import EvalResult
 from ponder.generate.local import LocalGenerator
 from ponder.problems.split import build_problems
 from ponder.rollout.prompts import PromptMaker
 from ponder.rollout.scorer import RuleScorer
 from ponder.runlog import RunFolder, read_json, write_json_atomic
-from ponder.seeds import derive_seed
-from ponder.train.distil_session import heldout_problems
 from ponder.train.distil_teacher import load_named, teacher_of
+from ponder.train.heldout import evaluate_heldout, heldout_problems
 from ponder.train.kept_evaluations import evaluations_dir
-from ponder.train.threads import keeping_torch_threads, usable_cores
-from ponder.types import Sampling
+from ponder.train.threads import keeping_torch_threads, set_torch_threads
 from ponder.verify.verifier_pool import VerifierPool
 
 
@@ -45,22 +40,18 @@ def measure_teacher(config: DistilConfig, run: RunFolder) -> EvalResult | None:
 
 
 def _measure(config: DistilConfig) -> EvalResult:
-    settings, sampling = config.eval, config.sampling
-    torch.set_num_threads(config.threads or usable_cores())
-    problems = heldout_problems(config, build_problems(config.problems, config.seed).heldout)
+    sampling = config.sampling
+    set_torch_threads(config.threads)
+    problems = heldout_problems(config.eval, build_problems(config.problems, config.seed).heldout)
     model, tokenizer = load_named(teacher_of(config), config, "teacher")
     with VerifierPool() as pool:
         pool.prepare(problems, config.unsafe)
-        return evaluate(
+        return evaluate_heldout(
             LocalGenerator(model, tokenizer, sampling.max_batch_size, engine=config.engine),
             problems,
             RuleScorer(RewardConfig(), sampling.max_completion_tokens, pool),
             PromptMaker(config.template, tokenizer),
-            settings.k,
-            Sampling(
-                settings.temperature,
-                settings.top_p,
-                max_completion_tokens=sampling.max_completion_tokens,
-            ),
-            derive_seed(config.seed, "eval"),
+            config.eval,
+            sampling.max_completion_tokens,
+            config.seed,
         )

@@ -7,13 +7,10 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
-import torch
-
 from ponder.config.distil import DistilConfig
 from ponder.config.rl import AlgorithmConfig, BatchConfig, RewardConfig, RLConfig
 from ponder.errors import PonderError
 from ponder.generate.local import LocalGenerator
-from ponder.models.packed import check_trainable
 from ponder.problems.split import build_problems
 from ponder.rollout.prompts import PromptMaker
 from ponder.rollout.scorer import RuleScorer
@@ -23,12 +20,13 @@ from ponder.train import guards
 from ponder.train.batch import Batch, Minibatch, PromptRows, Row, check_one_problem
 from ponder.train.distil_policy import Student
 from ponder.train.distil_teacher import open_teacher
+from ponder.train.heldout import heldout_problems
 from ponder.train.session import Session, first_problems, open_stream
 from ponder.train.sizes import resolve_sizes
 from ponder.train.state import TrainerState
-from ponder.train.threads import usable_cores
+from ponder.train.threads import set_torch_threads
 from ponder.train.trainable import open_trainable
-from ponder.types import Group, Problem, ProblemSource
+from ponder.types import Group
 from ponder.verify.verifier_pool import VerifierPool
 
 
@@ -40,13 +38,9 @@ def open_session(config: DistilConfig, run: RunFolder, checkpoint: Path | None) 
             weights are not those that the run began with.
     """
     state = TrainerState.read(checkpoint) if checkpoint else None
-    torch.set_num_threads(config.threads or (state.num_threads if state else usable_cores()))
+    set_torch_threads(config.threads, state.num_threads if state else None)
     rl = resolve_sizes(rl_config(config))
-    seed = derive_seed(config.seed, "lora")
-    model, tokenizer = open_trainable(
-        config.model, config.device, config.dtype, config.lora, seed, checkpoint
-    )
-    check_trainable(model)
+    model, tokenizer = open_trainable(config, checkpoint)
     teacher = open_teacher(config, model, tokenizer)
     _check_same_teacher(config, run, guards.weight_checksum(teacher), state is not None)
     problems = build_problems(config.problems, config.seed)
@@ -55,7 +49,7 @@ def open_session(config: DistilConfig, run: RunFolder, checkpoint: Path | None) 
     if state is not None:
         student.restore(state.tensors, state.num_updates)
         stream.restore(state.stream)
-    heldout = heldout_problems(config, problems.heldout)
+    heldout = heldout_problems(config.eval, problems.heldout)
     verifiers = VerifierPool()
     warnings = verifiers.prepare([*first_problems(problems.train), *heldout], config.unsafe)
     return Session(
@@ -130,15 +124,6 @@ def _minibatch(groups: Sequence[Group]) -> Minibatch:
 def _rows(group: Group) -> tuple[Row, ...]:
     completions = [rollout.completion for rollout in group.rollouts]
     return tuple(Row(one.token_ids, one.sampler_logprobs, 0.0) for one in completions)
-
-
-def heldout_problems(config: DistilConfig, source: ProblemSource) -> list[Problem]:
-    """The problems that student and teacher are measured on."""
-    wanted = config.eval.num_problems
-    if wanted and not len(source):
-        fix = "this source has no held-out problems; set it to 0 or use a larger source"
-        raise PonderError("eval.num_problems", wanted, fix)
-    return [source[i] for i in range(min(wanted, len(source)))]
 
 
 def _check_same_teacher(

@@ -8,7 +8,8 @@ from contextlib import closing
 from ponder.config.rl import RLConfig
 from ponder.runlog import RunFolder
 from ponder.train import guards
-from ponder.train.batch import make_batch
+from ponder.train.batch import Batch, make_batch
+from ponder.train.collect import Collected
 from ponder.train.measure import of_step
 from ponder.train.observer import NullObserver, RunObserver
 from ponder.train.record import Record
@@ -50,8 +51,23 @@ def train(
             return run_loop(session, record, should_stop)
 
 
-def run_loop(session: Session, record: Record, should_stop: Callable[[], bool]) -> Summary:
-    """The loop itself; ``train`` opens what it needs. Ends with a checkpoint and an evaluation."""
+def scored_batch(session: Session, collected: Collected, step: int) -> Batch:
+    """The chosen groups of a step, with the log-probabilities that ratios are taken to."""
+    batch = make_batch(collected.chosen, session.config, step)
+    session.policy.score(batch)
+    return batch
+
+
+def run_loop(
+    session: Session,
+    record: Record,
+    should_stop: Callable[[], bool],
+    batch_of: Callable[[Session, Collected, int], Batch] = scored_batch,
+) -> Summary:
+    """The loop itself; ``train`` opens what it needs. Ends with a checkpoint and an evaluation.
+
+    ``batch_of`` makes of the rollouts of a step what its updates learn from.
+    """
     config, policy, generator = session.config, session.policy, session.generator
     record.start()
     step, stopped = session.first_step, False
@@ -62,8 +78,7 @@ def run_loop(session: Session, record: Record, should_stop: Callable[[], bool]) 
         with record.phase(step, "rollout"):
             collected = session.collect(step)
         with record.phase(step, "update"):
-            batch = make_batch(collected.chosen, config, step)
-            policy.score(batch)
+            batch = batch_of(session, collected, step)
             updates = [policy.update(minibatch) for minibatch in batch.minibatches]
             generator.load(policy.model, version=step + 1)
             guards.check_handover(policy.model, generator.model, step)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ponder.config.preference import JUDGE
 from ponder.config.rl import RLConfig
 from ponder.errors import PonderError
 from ponder.generate.endpoint import EndpointGenerator
 from ponder.seeds import derive_seed
 from ponder.text.asking import as_message
-from ponder.types import Sampling
+from ponder.types import JUDGE, Sampling
 from ponder.verify.llm_judge import JudgeSettings, LLMJudge
 
 CACHE = "judge_cache.jsonl"

@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from statistics import stdev
 
-from ponder.config.preference import PREFERENCES
+from ponder.types import PREFERENCES
 
 Row = Mapping[str, float]
 

@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ponder.config.preference import PREFERENCES
 from ponder.config.rl import RLConfig
 from ponder.errors import PonderError
 from ponder.models.reward import HEAD_FACTS, HEAD_WEIGHTS, open_reward_model
 from ponder.text.templates import render
-from ponder.types import Problem
+from ponder.types import PREFERENCES, Problem
 from ponder.verify.preference import Preference
 
 

@@ -27,7 +27,7 @@ from ponder.train.reward_record import STATE, RewardRecord, RewardSession
 from ponder.train.reward_scores import judge, score
 from ponder.train.reward_summary import RewardSummary
 from ponder.train.schedule import learning_rate
-from ponder.train.threads import keeping_torch_threads, usable_cores
+from ponder.train.threads import keeping_torch_threads, set_torch_threads
 
 
 def train_reward_model(
@@ -91,7 +91,7 @@ def open_session(config: RewardModelConfig, checkpoint: Path | None) -> RewardSe
     state = None
     if checkpoint is not None:
         state = torch.load(checkpoint / STATE, map_location="cpu", weights_only=True)
-    torch.set_num_threads(config.threads or (state["threads"] if state else usable_cores()))
+    set_torch_threads(config.threads, state["threads"] if state else None)
     if checkpoint is None:
         facts = RewardFacts(config.objective, config.scored_part)
         model, tokenizer = new_reward_model(

@@ -10,11 +10,8 @@ from typing import Any
 import torch
 
 from ponder.config.rl import RLConfig
-from ponder.errors import PonderError
-from ponder.evals.evaluate import evaluate
 from ponder.evals.result import EvalResult
 from ponder.generate.local import LocalGenerator
-from ponder.models.packed import check_trainable
 from ponder.plan import Plan
 from ponder.plan.here import plan_run
 from ponder.problems.mixed import MixedTrain
@@ -26,13 +23,14 @@ from ponder.rollout.rollout import Scorer, rollout
 from ponder.rollout.scorer import RuleScorer
 from ponder.seeds import derive_seed
 from ponder.train.collect import Collected, Stream, collect
+from ponder.train.heldout import evaluate_heldout, heldout_problems
 from ponder.train.judge import open_judge
 from ponder.train.parting import window_of
 from ponder.train.policy import Policy
 from ponder.train.preferences import check_same, digests, open_preferences, reward_model_paths
 from ponder.train.sizes import resolve_sizes
 from ponder.train.state import TrainerState
-from ponder.train.threads import usable_cores
+from ponder.train.threads import set_torch_threads
 from ponder.train.trainable import open_trainable, save_trainable
 from ponder.types import Group, Problem, ProblemSource, Sampling
 from ponder.verify.verifier_pool import VerifierPool
@@ -70,20 +68,14 @@ class Session:
 
     def evaluate(self) -> EvalResult:
         """The policy on the held-out problems: every time with the same problems and seed."""
-        settings = self.config.eval
-        sampling = Sampling(
-            settings.temperature,
-            settings.top_p,
-            max_completion_tokens=self.config.sampling.max_completion_tokens,
-        )
-        return evaluate(
+        return evaluate_heldout(
             self.generator,
             self.heldout,
             self.scorer,
             self.make_prompt,
-            settings.k,
-            sampling,
-            derive_seed(self.config.seed, "eval"),
+            self.config.eval,
+            self.config.sampling.max_completion_tokens,
+            self.config.seed,
         )
 
     def save(self, folder: Path, next_step: int, seconds: float) -> None:
@@ -131,18 +123,10 @@ def open_session(config: RLConfig, checkpoint: Path | None, folder: Path | None 
     state = TrainerState.read(checkpoint) if checkpoint else None
     if state is not None:
         check_same(paths, reward_models, state.reward_models)
-    torch.set_num_threads(config.threads or (state.num_threads if state else usable_cores()))
+    set_torch_threads(config.threads, state.num_threads if state else None)
     plan = plan_run(config, str(checkpoint) if checkpoint else config.model)
     config = resolve_sizes(config, plan)
-    model, tokenizer = open_trainable(
-        config.model,
-        config.device,
-        config.dtype,
-        config.lora,
-        derive_seed(config.seed, "lora"),
-        checkpoint,
-    )
-    check_trainable(model)
+    model, tokenizer = open_trainable(config, checkpoint)
     problems = build_problems(config.problems, config.seed)
     stream = open_stream(problems.train, config)
     policy = Policy(model, config)
@@ -152,7 +136,7 @@ def open_session(config: RLConfig, checkpoint: Path | None, folder: Path | None 
     generator = LocalGenerator(
         model, tokenizer, config.sampling.max_batch_size, engine=config.engine
     )
-    heldout = _heldout(config, problems.heldout)
+    heldout = heldout_problems(config.eval, problems.heldout)
     verifiers = VerifierPool(models={**open_preferences(config, paths, tokenizer), **judge})
     warnings = verifiers.prepare([*first_problems(problems.train), *heldout], config.unsafe)
     return Session(
@@ -219,11 +203,3 @@ def short_note(config: RLConfig, reward_models: Mapping[str, Path]) -> list[str]
         f"{num_steps} {'step' if num_steps == 1 else 'steps'} with general problems: too few for "
         f"the alarm that a preference reward is being hacked, which compares {needed} of them"
     ]
-
-
-def _heldout(config: RLConfig, source: ProblemSource) -> list[Problem]:
-    wanted = config.eval.num_problems
-    if wanted and not len(source):
-        fix = "this source has no held-out problems; set it to 0 or use a larger source"
-        raise PonderError("eval.num_problems", wanted, fix)
-    return [source[i] for i in range(min(wanted, len(source)))]

@@ -14,23 +14,21 @@ from transformers import PreTrainedModel
 from ponder.config.rl import RewardConfig
 from ponder.config.sft import SFTConfig
 from ponder.errors import PonderError
-from ponder.evals.evaluate import evaluate
 from ponder.evals.result import EvalResult
 from ponder.generate.local import LocalGenerator, context_tokens
-from ponder.models.packed import check_trainable
 from ponder.problems.split import build_problems
 from ponder.rollout.prompts import PromptMaker
 from ponder.rollout.scorer import RuleScorer
-from ponder.seeds import derive_seed
+from ponder.train.heldout import evaluate_heldout, heldout_problems
 from ponder.train.packing import BatchPlan
 from ponder.train.sft_data import SampleReader, split_heldout
 from ponder.train.sft_learner import Learner
 from ponder.train.sft_rows import read_rows
 from ponder.train.sft_store import Samples
 from ponder.train.state import TrainerState
-from ponder.train.threads import usable_cores
+from ponder.train.threads import set_torch_threads
 from ponder.train.trainable import open_trainable, save_trainable
-from ponder.types import Problem, Sampling
+from ponder.types import Problem
 from ponder.verify.verifier_pool import VerifierPool
 
 
@@ -46,20 +44,14 @@ class Pass1:
 
     def measure(self) -> EvalResult:
         settings = self.config.eval
-        sampling = Sampling(
-            settings.temperature,
-            settings.top_p,
-            max_completion_tokens=settings.max_completion_tokens,
-        )
-        seed = derive_seed(self.config.seed, "eval")
-        return evaluate(
+        return evaluate_heldout(
             self.generator,
             self.problems,
             self.scorer,
             self.make_prompt,
-            settings.k,
-            sampling,
-            seed,
+            settings,
+            settings.max_completion_tokens,
+            self.config.seed,
         )
 
 
@@ -124,16 +116,8 @@ def open_session(
         raise PonderError("data.path", None, fix)
     next(read_rows(config.data.path, "data.path"), None)  # a model may take minutes to load
     state = TrainerState.read(checkpoint) if checkpoint else None
-    torch.set_num_threads(config.threads or (state.num_threads if state else usable_cores()))
-    model, tokenizer = open_trainable(
-        config.model,
-        config.device,
-        config.dtype,
-        config.lora,
-        derive_seed(config.seed, "lora"),
-        checkpoint,
-    )
-    check_trainable(model)
+    set_torch_threads(config.threads, state.num_threads if state else None)
+    model, tokenizer = open_trainable(config, checkpoint)
     samples, heldout, figures, notes = _read_data(config, folder, model, tokenizer)
     plan = BatchPlan(samples.lengths, config.batch, config.epochs, config.seed)
     steps = min(plan.num_updates, config.max_steps or plan.num_updates)
@@ -198,10 +182,7 @@ def _open_pass1(
     if not settings.num_problems:
         return None
     source = build_problems(config.problems, config.seed).heldout
-    if not len(source):
-        fix = "this source has no held-out problems; set it to 0 or use a larger source"
-        raise PonderError("eval.num_problems", settings.num_problems, fix)
-    problems = [source[i] for i in range(min(settings.num_problems, len(source)))]
+    problems = heldout_problems(settings, source)
     verifiers = resources.enter_context(VerifierPool())
     verifiers.prepare(problems, config.unsafe)
     return Pass1(

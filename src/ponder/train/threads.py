@@ -30,6 +30,11 @@ def cores_of_quota(text: str) -> int:
     return sys.maxsize if quota == "max" else max(1, round(int(quota) / int(period)))
 
 
+def set_torch_threads(wanted: int, began_with: int | None = None) -> None:
+    """Give torch ``wanted`` threads; 0: as many as a resumed run began with, or as is usable."""
+    torch.set_num_threads(wanted or began_with or usable_cores())
+
+
 @contextmanager
 def keeping_torch_threads() -> Iterator[None]:
     """Put back torch's number of threads at the end."""

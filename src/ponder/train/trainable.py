@@ -7,7 +7,9 @@ from typing import Any
 
 from transformers import PreTrainedModel
 
-from ponder.config.rl import LoraConfig
+from ponder.config.distil import DistilConfig
+from ponder.config.rl import LoraConfig, RLConfig
+from ponder.config.sft import SFTConfig
 from ponder.models.load import Loaded, load_model, save_model
 from ponder.models.lora import (
     ADAPTER_FOLDER,
@@ -16,22 +18,27 @@ from ponder.models.lora import (
     merged_state_dict,
     save_adapters,
 )
+from ponder.models.packed import check_trainable
+from ponder.seeds import derive_seed
 
 
-def open_trainable(
-    spec: str, device: str, dtype: str, lora: LoraConfig, lora_seed: int, checkpoint: Path | None
-) -> Loaded:
-    """``spec``, or what a checkpoint made of it.
+def open_trainable(config: RLConfig | SFTConfig | DistilConfig, checkpoint: Path | None) -> Loaded:
+    """The config's model, or what a checkpoint made of it.
 
-    With adapters the weights of the checkpoint are merged: then the base is ``spec``'s, and the
+    With adapters the weights of the checkpoint are merged: then the base is the config's, and the
     adapters are the checkpoint's.
+
+    Raises:
+        PonderError: it cannot be opened, or it cannot be trained.
     """
-    if not lora.rank:
-        return load_model(str(checkpoint) if checkpoint else spec, device, dtype)
-    model, tokenizer = load_model(spec, device, dtype)
-    add_lora(model, lora, lora_seed)
-    if checkpoint is not None:
-        load_adapters(model, checkpoint / ADAPTER_FOLDER)
+    lora, is_whole = config.lora, not config.lora.rank
+    spec = str(checkpoint) if checkpoint and is_whole else config.model
+    model, tokenizer = load_model(spec, config.device, config.dtype)
+    if not is_whole:
+        add_lora(model, lora, derive_seed(config.seed, "lora"))
+        if checkpoint is not None:
+            load_adapters(model, checkpoint / ADAPTER_FOLDER)
+    check_trainable(model)
     return model, tokenizer
 
 

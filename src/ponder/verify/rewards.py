@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from ponder.config.preference import PREFERENCES
 from ponder.config.rl import RewardConfig
 from ponder.seeds import derive_seed
 from ponder.text.language import detect_language, language_consistency
 from ponder.text.parsing import format_fault, parse_completion
 from ponder.text.repetition import repetition_penalty
-from ponder.types import Completion, Judgement, Problem, Verdict
+from ponder.types import PREFERENCES, Completion, Judgement, Problem, Verdict
 
 RewardKey = tuple[int, str, int]
 """(seed, problem id, sample index): what the coin of the control reward follows from."""

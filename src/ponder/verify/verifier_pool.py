@@ -12,9 +12,8 @@ from time import perf_counter
 from types import TracebackType
 from typing import Literal, Protocol, TypeVar
 
-from ponder.config.preference import BY_MODEL
 from ponder.sandbox.sandbox import default_sandbox, usable_cores
-from ponder.types import Judgement, Problem, Verdict
+from ponder.types import BY_MODEL, Judgement, Problem, Verdict
 from ponder.verify import custom
 from ponder.verify.gym import is_cheap
 from ponder.verify.pool.answers import Answer, Failed

@@ -6,9 +6,8 @@ import os
 from collections.abc import Callable, Mapping
 from typing import NoReturn
 
-from ponder.config.preference import BY_MODEL
 from ponder.errors import PonderError
-from ponder.types import Judgement, Problem, Verdict, Verifier
+from ponder.types import BY_MODEL, Judgement, Problem, Verdict, Verifier
 from ponder.verify.choice import verify_choice
 from ponder.verify.code.verifier import verify_code
 from ponder.verify.custom import is_custom, load_function, verify_custom

@@ -8,7 +8,6 @@ from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from ponder.config.preference import PREFERENCES
 from ponder.config.preferences import PreferencesConfig
 from ponder.config.rl import ProblemsConfig, RewardConfig
 from ponder.errors import PonderError
@@ -18,7 +17,18 @@ from ponder.runlog import read_rollouts, write_rollouts
 from ponder.runlog.durable import disk_errors, remove_stale
 from ponder.runlog.rollouts import rollouts_path
 from ponder.seeds import derive_seed
-from ponder.types import Completion, Group, Judgement, Problem, Prompt, Rollout, Sampling, Verdict
+from ponder.types import (
+    BY_MODEL,
+    PREFERENCES,
+    Completion,
+    Group,
+    Judgement,
+    Problem,
+    Prompt,
+    Rollout,
+    Sampling,
+    Verdict,
+)
 
 if TYPE_CHECKING:
     from ponder.rollout.rollout import Scorer
@@ -131,7 +141,6 @@ def _has_rows(source: Mapping[str, Any]) -> bool:
 
 def check_rule(rule: str) -> None:
     """PonderError where there is no such rule, or it is a model."""
-    from ponder.config.preference import BY_MODEL
     from ponder.verify.verifiers import verifier_named
 
     if rule in BY_MODEL:

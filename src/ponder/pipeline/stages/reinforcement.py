@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from ponder.config.preference import PREFERENCES
 from ponder.config.recipes import to_toml
 from ponder.config.rl import RLConfig
 from ponder.pipeline.context import StageContext, Stopped
@@ -13,6 +12,7 @@ from ponder.pipeline.kinds import CHECKPOINTS, Estimate, Input, Output, Sources,
 from ponder.pipeline.stages.models import MODEL_CODE, expected_model, local_model
 from ponder.runlog import CheckpointStore, read_metrics
 from ponder.runlog.checkpoint import checkpoint_step
+from ponder.types import PREFERENCES
 
 _MOMENTS = 8
 """Bytes of a trained parameter in a checkpoint beside its weight: AdamW's two moments."""
