@@ -37,7 +37,8 @@ Run the stages of R1 as one graph, each resumable, each done once.
     ponder pipeline run RECIPE            what is done is skipped, what changed is done again
     ponder pipeline run RUN               go on with an interrupted pipeline
     ponder pipeline status RUN            where every stage stands, and why it would run
-    ponder pipeline report RUN            write RUN/report.html: tables, charts, the graph"""
+    ponder pipeline report RUN            write RUN/report.html: tables, charts, the graph
+    ponder pipeline compare RUN RUN ...   means and errors over runs of several seeds"""
 
 _PIPELINE_RUN = """\
 Run every stage of a pipeline that is not done.
@@ -47,6 +48,12 @@ Settings after it are STAGE.key.sub=value, or common.key=value for every stage t
 A stage is done anew if its settings, its inputs, a file that it reads or its code changed, with all
 that follow it; the old outputs are kept until --prune. Ctrl-C finishes the step and writes a
 checkpoint; Ctrl-C again quits at once. Either way the next run goes on inside the stage."""
+
+_PIPELINE_COMPARE = """\
+The stage table of several runs of one pipeline with other seeds: means over the runs, and the
+standard error of those means.
+
+    ponder pipeline compare runs/a runs/b runs/c --difference R1 Zero"""
 
 _PIPELINE_STATUS = """\
 Where every stage of a pipeline stands, and why it would run. Changes nothing."""
@@ -213,6 +220,24 @@ def _add_pipeline(parser: argparse.ArgumentParser) -> None:
         formatter_class=_Formatter,
     )
     report.add_argument("recipe", metavar="RUN", help="a pipeline's folder")
+    compare = actions.add_parser(
+        "compare",
+        help="mean over several runs",
+        description=_PIPELINE_COMPARE,
+        formatter_class=_Formatter,
+    )
+    compare.set_defaults(command="ponder.cli.compare")
+    compare.add_argument("runs", metavar="RUN", nargs="+", type=Path, help="pipelines' folders")
+    compare.add_argument(
+        "--difference",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("COLUMN", "COLUMN"),
+        help="also the first minus the second, each run against itself (again for more)",
+    )
+    compare.add_argument("--markdown", action="store_true", help="print tables for a document")
+    compare.add_argument("--json", type=Path, metavar="PATH", help="also write every figure here")
 
 
 def _add_eval(parser: argparse.ArgumentParser) -> None:

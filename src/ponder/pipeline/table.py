@@ -26,6 +26,7 @@ SECTIONS: Mapping[str, tuple[str, float, int, bool]] = {
     "tokens": ("tokens", 1.0, 0, False),
     "readability": ("readable, %", 100.0, 1, True),
     "language_consistency": ("in one language, %", 100.0, 1, True),
+    "reflection": ("reflective words", 1.0, 2, False),
 }
 """Measure -> title, factor, decimals, and whether the best of a row is marked: more is better."""
 
@@ -72,8 +73,11 @@ class StageTable:
         return list(dict.fromkeys(names))
 
     def rows(self) -> Iterator[Row]:
-        """A heading for each measure, then a row for each benchmark."""
+        """A heading for each measure that some column has, then a row for each benchmark."""
+        measured = {measure for column in self.columns for measure, _ in column.cells}
         for measure, (title, factor, decimals, marks) in SECTIONS.items():
+            if measure not in measured:
+                continue
             yield Row(title)
             for name in self.benchmarks:
                 cells = [column.cells.get((measure, name)) for column in self.columns]
@@ -152,6 +156,23 @@ def to_rich(table: StageTable) -> Table:
         ]
         shown.add_row(Text(f"  {row.title}"), *cells)
     return shown
+
+
+def to_markdown(table: StageTable) -> str:
+    """For a document: one table, its headings in bold."""
+    lines = [["", *(column.label for column in table.columns)]]
+    lines.append(["---", *("---:" for _ in table.columns)])
+    for row in table.rows():
+        if not row.cells:
+            lines.append([f"**{row.title}**", *("" for _ in table.columns)])
+            continue
+        cells = [value + error for value, error in row.cells]
+        if row.best is not None:
+            cells[row.best] = f"**{cells[row.best]}**"
+        lines.append([row.title, *cells])
+    return "".join(
+        "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines
+    )
 
 
 def to_html(table: StageTable) -> str:

@@ -10,6 +10,8 @@ from ponder.curate.choose import candidates_of
 from ponder.curate.filters import drop_reason
 from ponder.curate.row import Row
 from ponder.evals.metrics import mean_and_stderr
+from ponder.text.reflection import count_reflective_words
+from ponder.text.reflection_zh import count_chinese_reflective_words
 from ponder.types import Group, Rollout, Verdict
 
 READABLE = FilterConfig(format="any")
@@ -39,11 +41,18 @@ def readability(rollout: Rollout, row: Row) -> float:
     return float(drop_reason(row, READABLE) is None)
 
 
+def reflection(rollout: Rollout, row: Row) -> float:
+    """Reflective words: the paper's ten and their Chinese counterparts."""
+    text = rollout.completion.text
+    return float(count_reflective_words(text) + count_chinese_reflective_words(text))
+
+
 MEASURES: Mapping[str, Callable[[Rollout, Row], float]] = {
     "accuracy": accuracy,
     "tokens": tokens,
     "readability": readability,
     "language_consistency": consistency,
+    "reflection": reflection,
 }
 
 
