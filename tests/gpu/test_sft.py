@@ -13,8 +13,8 @@ from transformers import PreTrainedModel
 
 from ponder.config.sft import SFTConfig
 from ponder.models.tiny import make_tiny_model
-from ponder.train.sft_learner import Learner
-from ponder.train.sft_store import Sample
+from ponder.train.sft.learner import Learner
+from ponder.train.sft.store import Sample
 
 pytestmark = [
     pytest.mark.gpu,

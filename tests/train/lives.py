@@ -15,7 +15,7 @@ from ponder.config.rl import RLConfig
 from ponder.config.sft import SFTConfig
 from ponder.runlog import RunFolder
 from ponder.train.grpo import train
-from ponder.train.sft import fine_tune
+from ponder.train.sft.loop import fine_tune
 
 
 def life(config: RLConfig | SFTConfig, path: Path) -> None:

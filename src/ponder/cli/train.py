@@ -96,7 +96,7 @@ def _run(
 
         return train_reward_model(config, folder, resume, watch, stop)
     if isinstance(config, SFTConfig):
-        from ponder.train.sft import fine_tune
+        from ponder.train.sft.loop import fine_tune
 
         return fine_tune(config, folder, resume, watch, stop)
     from ponder.train.grpo import train

@@ -123,8 +123,8 @@ def _open_teacher(config: DistilConfig) -> Teacher:
 
 
 def _fine_tune(context: StageContext, config: DistilConfig, folder: RunFolder) -> None:
-    from ponder.train.sft import fine_tune
-    from ponder.train.sft_record import samples_dir
+    from ponder.train.sft.loop import fine_tune
+    from ponder.train.sft.record import samples_dir
 
     if folder.summary_path.exists():
         shutil.rmtree(samples_dir(folder), ignore_errors=True)  # it may have been killed there

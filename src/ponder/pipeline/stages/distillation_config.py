@@ -70,7 +70,7 @@ def update_size(config: DistilConfig, shape: ModelShape) -> tuple[float, float]:
     from ponder.plan.devices import this_cpu, this_gpu
     from ponder.plan.memory import Sizes
     from ponder.plan.supervised import Texts, update_cost
-    from ponder.train.sft_learner import resolve_batch
+    from ponder.train.sft.learner import resolve_batch
 
     device = (None if config.device == "cpu" else this_gpu()) or this_cpu()
     learn, policy = config.off_policy, config.on_policy

@@ -27,7 +27,7 @@ _PROMPT_SHARE = 4
 
 def run(context: StageContext) -> None:
     """Train in the stage's folder, from its newest checkpoint if there is one."""
-    from ponder.train.sft import fine_tune
+    from ponder.train.sft.loop import fine_tune
 
     joined = context.folder / "data.jsonl.zst"
     config = stage_config(context, joined)
@@ -60,7 +60,7 @@ def join(paths: Sequence[Path], whole: Path) -> None:
 
     Raises PonderError that names the file and the line of a bad row.
     """
-    from ponder.train.sft_rows import read_rows
+    from ponder.train.sft.rows import read_rows
 
     if whole.exists():
         return
@@ -79,7 +79,7 @@ def _check_unnamed(config: SFTConfig) -> None:
 
 def _tidy(folder: RunFolder, joined: Path) -> None:
     """Remove what only a run that is not finished needs (it may have been killed at its end)."""
-    from ponder.train.sft_record import samples_dir
+    from ponder.train.sft.record import samples_dir
 
     shutil.rmtree(samples_dir(folder), ignore_errors=True)
     joined.unlink(missing_ok=True)
@@ -91,7 +91,7 @@ def estimate(config: SFTConfig, sources: Sources) -> Estimate:
     from ponder.plan.memory import Sizes
     from ponder.plan.read import read_shape
     from ponder.plan.supervised import Texts, update_cost
-    from ponder.train.sft_learner import resolve_batch
+    from ponder.train.sft.learner import resolve_batch
 
     _check_unnamed(config)
     model = expected_model(sources, config.model)

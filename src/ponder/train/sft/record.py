@@ -11,8 +11,8 @@ from ponder.runlog import RunFolder, read_metrics
 from ponder.train.kept_evaluations import is_due
 from ponder.train.observer import RunObserver
 from ponder.train.run_record import RunRecord
-from ponder.train.sft_session import SFTSession
-from ponder.train.sft_summary import SFTSummary
+from ponder.train.sft.session import SFTSession
+from ponder.train.sft.summary import SFTSummary
 
 
 class SFTRecord(RunRecord[SFTSession]):

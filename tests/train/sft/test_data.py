@@ -14,8 +14,8 @@ from ponder.config.sft import SFTConfig
 from ponder.errors import PonderError
 from ponder.models.tiny import byte_level_tokenizer
 from ponder.rollout.prompts import PromptMaker
-from ponder.train.sft_data import SampleReader, split_heldout
-from ponder.train.sft_store import Samples
+from ponder.train.sft.data import SampleReader, split_heldout
+from ponder.train.sft.store import Samples
 from ponder.types import Problem
 
 TOKENIZER = byte_level_tokenizer()

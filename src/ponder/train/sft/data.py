@@ -15,8 +15,8 @@ from ponder.config.sft import SFTConfig
 from ponder.errors import PonderError
 from ponder.rollout.prompts import PromptMaker
 from ponder.seeds import derive_seed
-from ponder.train.sft_rows import SFTRow, read_rows
-from ponder.train.sft_store import Counts, Sample, Samples, open_samples, write_samples
+from ponder.train.sft.rows import SFTRow, read_rows
+from ponder.train.sft.store import Counts, Sample, Samples, open_samples, write_samples
 from ponder.types import Problem
 
 _ROWS_AT_ONCE = 256

@@ -22,8 +22,8 @@ from ponder.models.load import load_model, save_model
 from ponder.models.tiny import make_tiny_model
 from ponder.rollout.prompts import PromptMaker
 from ponder.runlog import RunFolder
-from ponder.train.sft import fine_tune
-from ponder.train.sft_summary import SFTSummary
+from ponder.train.sft.loop import fine_tune
+from ponder.train.sft.summary import SFTSummary
 from ponder.types import Problem, Sampling
 
 FACTS = {

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ponder.config.sft import SFTBatchConfig
-from ponder.train.packing import BatchPlan, fill_rate, pack
+from ponder.train.sft.packing import BatchPlan, fill_rate, pack
 
 
 def test_best_fit_by_hand() -> None:

@@ -18,8 +18,8 @@ from ponder.models.lora import add_lora
 from ponder.models.packed import completion_logprobs
 from ponder.models.tiny import make_tiny_model
 from ponder.train.masters import MasterAdamW
-from ponder.train.sft_learner import Learner, layout_of
-from ponder.train.sft_store import Sample
+from ponder.train.sft.learner import Learner, layout_of
+from ponder.train.sft.store import Sample
 
 
 def make_samples(num: int = 9, seed: int = 0) -> list[Sample]:

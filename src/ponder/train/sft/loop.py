@@ -10,9 +10,9 @@ from ponder.runlog import RunFolder
 from ponder.train import guards
 from ponder.train.observer import NullObserver, RunObserver
 from ponder.train.resume import prepare
-from ponder.train.sft_record import SFTRecord, samples_dir
-from ponder.train.sft_session import SFTSession, open_session
-from ponder.train.sft_summary import SFTSummary
+from ponder.train.sft.record import SFTRecord, samples_dir
+from ponder.train.sft.session import SFTSession, open_session
+from ponder.train.sft.summary import SFTSummary
 from ponder.train.threads import keeping_torch_threads
 
 

@@ -17,9 +17,9 @@ from ponder.models.packed import completion_logprobs
 from ponder.models.packed_layout import PackedLayout
 from ponder.train import guards
 from ponder.train.optimizer import make_optimizer
-from ponder.train.packing import fill_rate, pack
 from ponder.train.schedule import learning_rate
-from ponder.train.sft_store import Sample
+from ponder.train.sft.packing import fill_rate, pack
+from ponder.train.sft.store import Sample
 from ponder.train.sizes import CHOSEN
 
 

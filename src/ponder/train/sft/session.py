@@ -20,11 +20,11 @@ from ponder.problems.split import build_problems
 from ponder.rollout.prompts import PromptMaker
 from ponder.rollout.scorer import RuleScorer
 from ponder.train.heldout import evaluate_heldout, heldout_problems
-from ponder.train.packing import BatchPlan
-from ponder.train.sft_data import SampleReader, split_heldout
-from ponder.train.sft_learner import Learner
-from ponder.train.sft_rows import read_rows
-from ponder.train.sft_store import Samples
+from ponder.train.sft.data import SampleReader, split_heldout
+from ponder.train.sft.learner import Learner
+from ponder.train.sft.packing import BatchPlan
+from ponder.train.sft.rows import read_rows
+from ponder.train.sft.store import Samples
 from ponder.train.state import TrainerState
 from ponder.train.threads import set_torch_threads
 from ponder.train.trainable import open_trainable, save_trainable
