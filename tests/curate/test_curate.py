@@ -230,6 +230,18 @@ def test_half_written_and_missing_inputs(tmp_path: Path) -> None:
         curate([tmp_path / "b.jsonl"], tmp_path / "out.jsonl", CONFIG)
 
 
+@pytest.mark.parametrize("question", ["", "another question"])
+def test_a_prompt_that_is_not_its_question_is_looked_at(tmp_path: Path, question: str) -> None:
+    rows = [
+        Row("told", f"User: {SECRET}", "<think> a </think> b", metadata={"question": question}),
+        Row("clean", "User: q", "<think> a </think> b", metadata={"question": "q"}),
+    ]
+    curate([write(tmp_path / "a.jsonl", rows)], tmp_path / "out.jsonl", CONFIG, SECRETS)
+    assert [row.id for row in read_rows(tmp_path / "out.jsonl")] == ["clean"]
+    (hit,) = map(json.loads, hits_path(tmp_path / "out.jsonl").read_text().splitlines())
+    assert (hit["id"], hit["part"]) == ("told", "prompt")
+
+
 def test_near_duplicates_by_the_completion_alone(tmp_path: Path) -> None:
     question = " ".join(f"word{n}" for n in range(400))
     rows = [

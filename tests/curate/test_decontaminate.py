@@ -46,6 +46,13 @@ def test_ten_words_are_a_hit_and_nine_are_not() -> None:
     assert items(found, "答：" + CHINESE[3:13]) == []  # ten signs, of which nine are words
 
 
+@pytest.mark.parametrize("unseen", ["\u200b", "\u00ad", "\u2060", "\u200d", "\ufeff", "\ufe0f"])
+def test_what_no_reader_sees_hides_nothing(unseen: str) -> None:
+    found = index(QUESTION, CHINESE)
+    assert items(found, QUESTION.replace("a", f"a{unseen}")) == ["0"]
+    assert items(found, unseen.join(CHINESE)) == ["1"]
+
+
 def test_a_hit_says_what_is_shared() -> None:
     hits = index(QUESTION).find(tokenize(["none", f"so: {words(QUESTION, 2, 10)}?"]))
     assert [(hit.text, hit.set, hit.item) for hit in hits] == [(1, "e", "0")]

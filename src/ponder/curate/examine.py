@@ -20,7 +20,7 @@ from ponder.curate.row import Row, row_from_line
 from ponder.curate.tokens import Hashes, Tokens, tokenize
 from ponder.errors import PonderError
 
-PARTS = ("question", "completion")
+PARTS = ("question", "prompt", "completion")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def examine_rows(
     hits: dict[int, list[dict[str, Any]]] = {}
     wants_near = config.dedupe.near_threshold <= 1
     if left and (wants_near or index is not None):
-        parts = tokenize([text for row in left for text in (row.question, row.completion)])
+        parts = tokenize([text for row in left for text in _parts(row)])
         if wants_near:
             found = signatures(_compared(left, parts, config.dedupe.near_text))
         for hit in _find(index, parts) if index is not None else ():
@@ -91,6 +91,12 @@ def examine_rows(
             del named["text"]
             hits.setdefault(readable[number], []).append(named)
     return Examined(reasons, _hashes(left), found, hits, [row.domain for row in rows])
+
+
+def _parts(row: Row) -> tuple[str, str, str]:
+    """PARTS of a row; of the prompt nothing where it is the question and its template."""
+    is_told = row.question.strip() and row.question.strip() in row.prompt
+    return row.question, "" if is_told else row.prompt, row.completion
 
 
 def _hashes(rows: Sequence[Row]) -> Hashes:

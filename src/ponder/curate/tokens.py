@@ -1,13 +1,14 @@
 """The words of many texts at once, as hashes: what n-grams and MinHash are made of.
 
-A word is a run of letters, marks and digits of the normalised text (NFKC, case folded); scripts
-that are written without blanks give one word per character. Signs and blanks separate words and are
-none. Everything is done on one array of characters, about 30 ns for each; hashes are 64 bits, the
-same on every machine.
+A word is a run of letters, marks and digits of the normalised text (NFKC, case folded, without what
+no reader sees); scripts that are written without blanks give one word per character. Signs and
+blanks separate words and are none. Everything is done on one array of characters, about 30 ns for
+each; hashes are 64 bits, the same on every machine.
 """
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,9 +27,22 @@ _LONGEST = 1024
 """Powers of one word; longer words use them again."""
 
 
+_INVISIBLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
+    "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    "\U000e0000-\U000e0fff]+"
+)
+"""Unicode's default ignorable code points: soft hyphens, joiners, marks of direction, ..."""
+
+
 def normalise(text: str) -> str:
-    """NFKC and case folded: full-width letters, ligatures and capitals make no difference."""
-    return unicodedata.normalize("NFKC", text).casefold()
+    """NFKC and case folded: full-width letters, ligatures and capitals make no difference.
+
+    What no reader sees is left out: a soft hyphen or a zero-width blank parts no word.
+    """
+    if text.isascii():
+        return text.casefold()
+    return _INVISIBLE.sub("", unicodedata.normalize("NFKC", text)).casefold()
 
 
 @dataclass(frozen=True, slots=True)
