@@ -24,7 +24,7 @@ from ponder.text.language import count_scripts, detect_language, language_consis
 from ponder.text.reflection import count_reflective_words
 from ponder.text.reflection_zh import count_chinese_reflective_words
 from ponder.text.templates import R1_ZERO_TEMPLATE
-from ponder.train.pretrain_data import make_writer
+from ponder.train.pretrain.data import make_writer
 
 DOCUMENTS = [BilingualWriter(seed=7, excluded=is_heldout).document(i) for i in range(6000)]
 WORKED = [document for document in DOCUMENTS if document.style != "table"]

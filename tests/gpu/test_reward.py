@@ -9,8 +9,8 @@ from ponder.config.reward_model import RewardModelConfig
 from ponder.models.reward import RewardFacts, RewardModel
 from ponder.models.tiny import make_tiny_model
 from ponder.train.optimizer import make_optimizer
-from ponder.train.reward_data import Example
-from ponder.train.reward_model import update
+from ponder.train.reward.data import Example
+from ponder.train.reward.loop import update
 
 pytestmark = [
     pytest.mark.gpu,

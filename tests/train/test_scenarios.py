@@ -34,7 +34,7 @@ from ponder.runlog import (
 from ponder.runlog.rollouts import rollouts_path
 from ponder.train.grpo import train
 from ponder.train.parting import NAME
-from ponder.train.reward_model import train_reward_model
+from ponder.train.reward.loop import train_reward_model
 from ponder.train.session import short_note
 
 STEPS, START = 8, 3

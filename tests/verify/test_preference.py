@@ -15,7 +15,7 @@ from ponder.curate.preferences import Pair, write_preferences
 from ponder.models.reward import RewardFacts, RewardModel, open_reward_model
 from ponder.models.tiny import make_tiny_model
 from ponder.runlog import RunFolder
-from ponder.train.reward_model import train_reward_model
+from ponder.train.reward.loop import train_reward_model
 from ponder.types import Completion, Problem, Verdict
 from ponder.verify.preference import Preference
 from ponder.verify.rewards import RewardLimits, Scored, reward_parts, total

@@ -48,7 +48,7 @@ def run(arguments: Namespace) -> int:
 
 def start(config: DistilConfig, out: Console) -> int:
     """A new run folder, and the run in it."""
-    from ponder.train.distil_teacher import teacher_of
+    from ponder.train.distil.teacher import teacher_of
 
     teacher_of(config)
     path = config.out or new_run_path(config.name)
@@ -88,7 +88,7 @@ def go_on(config: DistilConfig, folder: RunFolder, out: Console) -> int:
 def print_estimate(config: DistilConfig, out: Console) -> None:
     """What a run would take; nothing is opened but the models' shapes."""
     from ponder.pipeline.stages.distillation import DISTIL
-    from ponder.train.distil_teacher import teacher_of
+    from ponder.train.distil.teacher import teacher_of
 
     teacher_of(config)
     found = DISTIL.estimate(config, {})

@@ -9,7 +9,7 @@ from rich.text import Text
 from ponder.cli.console import clock_time
 from ponder.cli.figures import percent, result_rows, style_rows
 from ponder.report.html import write_report
-from ponder.train.reward_summary import RewardSummary
+from ponder.train.reward.summary import RewardSummary
 from ponder.train.sft.summary import SFTSummary
 from ponder.train.summary import Summary
 

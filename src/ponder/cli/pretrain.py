@@ -15,7 +15,7 @@ from ponder.runlog.folder import RunFolder
 
 def watch_pretraining(config: PretrainConfig, folder: RunFolder, out: Console) -> None:
     """Pretrain in ``folder`` (from its newest checkpoint, if it has one) and say how it goes."""
-    from ponder.train.pretrain import pretrain
+    from ponder.train.pretrain.loop import pretrain
 
     began = time.monotonic()
     columns = (

@@ -92,7 +92,7 @@ def _run(
 ) -> Summary:
     """Imports what it needs here: that takes seconds, in which the view should be there."""
     if isinstance(config, RewardModelConfig):
-        from ponder.train.reward_model import train_reward_model
+        from ponder.train.reward.loop import train_reward_model
 
         return train_reward_model(config, folder, resume, watch, stop)
     if isinstance(config, SFTConfig):

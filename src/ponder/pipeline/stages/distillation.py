@@ -57,7 +57,7 @@ DATA = "data"
 
 def run(context: StageContext) -> None:
     """Rows and training, from where an earlier process was; then the teacher is measured."""
-    from ponder.train.distil_teacher import teacher_of
+    from ponder.train.distil.teacher import teacher_of
 
     config = stage_config(context)
     teacher_of(config)
@@ -138,7 +138,7 @@ def _fine_tune(context: StageContext, config: DistilConfig, folder: RunFolder) -
 
 
 def _train(context: StageContext, config: DistilConfig, folder: RunFolder) -> None:
-    from ponder.train.distil import distil_on_policy
+    from ponder.train.distil.loop import distil_on_policy
 
     if folder.summary_path.exists():
         return
@@ -165,7 +165,7 @@ def _write_rows(config: DistilConfig, folder: RunFolder) -> None:
 
 def _measure(context: StageContext, config: DistilConfig, folder: RunFolder) -> None:
     """The teacher's figures beside the student's in summary.json."""
-    from ponder.train.distil_eval import measure_teacher
+    from ponder.train.distil.evaluation import measure_teacher
 
     summary = read_json(folder.summary_path)
     if "teacher" in summary:

@@ -16,7 +16,7 @@ _CHECKPOINT_BYTES = 2 * (2 + 12)
 
 def run(context: StageContext) -> None:
     """Pretrain in the stage's folder, from its newest checkpoint if there is one."""
-    from ponder.train.pretrain import pretrain
+    from ponder.train.pretrain.loop import pretrain
 
     config = context.config
     assert isinstance(config, PretrainConfig)
@@ -59,8 +59,8 @@ PRETRAIN = StageKind(
         "ponder.corpus",
         "ponder.models",
         "ponder.pipeline.stages.pretraining",
+        "ponder.problems.fingerprint",
         "ponder.text",
         "ponder.train.pretrain",
-        "ponder.train.pretrain_data",
     ),
 )

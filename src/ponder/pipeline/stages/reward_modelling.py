@@ -17,7 +17,7 @@ from ponder.runlog import read_metrics
 
 def run(context: StageContext) -> None:
     """Train in the stage's folder, from its newest checkpoint if there is one."""
-    from ponder.train.reward_model import train_reward_model
+    from ponder.train.reward.loop import train_reward_model
 
     config = stage_config(context)
     folder, resume = context.open_run(to_toml(config))

@@ -19,9 +19,9 @@ from ponder.models.packed_layout import PackedLayout
 from ponder.models.tiny import make_tiny_model
 from ponder.runlog import RunFolder, read_metrics
 from ponder.train.batch import Minibatch, PromptRows, Row
-from ponder.train.distil import distil_on_policy
-from ponder.train.distil_policy import Student
-from ponder.train.distil_session import rl_config
+from ponder.train.distil.loop import distil_on_policy
+from ponder.train.distil.session import rl_config
+from ponder.train.distil.student import Student
 
 
 @pytest.fixture(scope="module")

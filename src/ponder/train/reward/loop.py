@@ -22,10 +22,10 @@ from ponder.train import guards
 from ponder.train.observer import NullObserver, RunObserver
 from ponder.train.optimizer import Optimizer, make_optimizer
 from ponder.train.resume import prepare
-from ponder.train.reward_data import Example, batch_of, load_examples, passes
-from ponder.train.reward_record import STATE, RewardRecord, RewardSession
-from ponder.train.reward_scores import judge, score
-from ponder.train.reward_summary import RewardSummary
+from ponder.train.reward.data import Example, batch_of, load_examples, passes
+from ponder.train.reward.record import STATE, RewardRecord, RewardSession
+from ponder.train.reward.scores import judge, score
+from ponder.train.reward.summary import RewardSummary
 from ponder.train.schedule import learning_rate
 from ponder.train.threads import keeping_torch_threads, set_torch_threads
 

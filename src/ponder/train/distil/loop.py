@@ -9,7 +9,7 @@ from ponder.config.distil import DistilConfig
 from ponder.runlog import RunFolder
 from ponder.train.batch import Batch
 from ponder.train.collect import Collected
-from ponder.train.distil_session import make_batch, open_session
+from ponder.train.distil.session import make_batch, open_session
 from ponder.train.grpo import run_loop
 from ponder.train.observer import NullObserver, RunObserver
 from ponder.train.record import Record

@@ -13,7 +13,7 @@ from ponder.config.pretrain import ArchitectureConfig, CorpusConfig, PretrainCon
 from ponder.models.tiny import make_tiny_model
 from ponder.runlog.folder import RunFolder
 from ponder.runlog.metrics import read_metrics
-from ponder.train.pretrain import Clock, next_token_loss, pretrain, rate_of
+from ponder.train.pretrain.loop import Clock, next_token_loss, pretrain, rate_of
 
 CONFIG = PretrainConfig(
     corpus=CorpusConfig(num_documents=400, workers=1),
@@ -93,7 +93,7 @@ def test_the_loss_is_that_of_transformers() -> None:
 
 def test_speed_is_of_all_steps_since_the_last_report(monkeypatch: pytest.MonkeyPatch) -> None:
     now = iter((100.0, 102.0, 103.0))
-    monkeypatch.setattr("ponder.train.pretrain.time.perf_counter", lambda: next(now))
+    monkeypatch.setattr("ponder.train.pretrain.loop.time.perf_counter", lambda: next(now))
     clock = Clock(40, batch_tokens=10)
     assert clock.read(43)["speed/update_tokens_per_second"] == 20.0
     assert clock.read(44)["speed/update_tokens_per_second"] == 10.0

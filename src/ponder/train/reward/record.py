@@ -13,9 +13,9 @@ from ponder.config.reward_model import RewardModelConfig
 from ponder.models.reward import RewardModel
 from ponder.runlog import read_metrics
 from ponder.train.optimizer import Optimizer
-from ponder.train.reward_data import Examples
-from ponder.train.reward_scores import Measured, evaluate
-from ponder.train.reward_summary import RewardSummary
+from ponder.train.reward.data import Examples
+from ponder.train.reward.scores import Measured, evaluate
+from ponder.train.reward.summary import RewardSummary
 from ponder.train.run_record import RunRecord
 
 STATE = "trainer_state.pt"

@@ -13,7 +13,7 @@ from ponder.config.pretrain import CorpusConfig, PretrainConfig, ProductsConfig
 from ponder.corpus import DocumentWriter
 from ponder.errors import PonderError
 from ponder.problems.fingerprint import is_heldout
-from ponder.train.pretrain_data import Rows, RowStore, ahead, make_writer
+from ponder.train.pretrain.data import Rows, RowStore, ahead, make_writer
 
 
 def shards(sizes: tuple[int, ...], asked: list[int] | None = None) -> Iterator[Rows]:

@@ -20,9 +20,9 @@ from ponder.models.tiny import make_tiny_model
 from ponder.runlog import CheckpointStore, RunFolder, read_json, read_metrics
 from ponder.train.observer import NullObserver, Phase
 from ponder.train.optimizer import make_optimizer
-from ponder.train.reward_data import Example, batch_of, is_heldout, load_examples, passes
-from ponder.train.reward_model import train_reward_model, update
-from ponder.train.reward_scores import evaluate, score
+from ponder.train.reward.data import Example, batch_of, is_heldout, load_examples, passes
+from ponder.train.reward.loop import train_reward_model, update
+from ponder.train.reward.scores import evaluate, score
 
 WORDS = ["red", "blue", "sun", "moon", "tree", "river", "stone", "bird", "wind", "rain"]
 POLITE = ("please", "thanks")

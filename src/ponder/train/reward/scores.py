@@ -12,7 +12,7 @@ from torch import Tensor
 from ponder.algo.preference import pairwise_loss, pointwise_loss
 from ponder.config.reward_model import RewardModelConfig
 from ponder.models.reward import RewardFacts, RewardModel
-from ponder.train.reward_data import Example, passes
+from ponder.train.reward.data import Example, passes
 
 
 def score(model: RewardModel, examples: Sequence[Example], recompute: bool = False) -> Tensor:

@@ -12,7 +12,7 @@ from ponder.problems.split import build_problems
 from ponder.rollout.prompts import PromptMaker
 from ponder.rollout.scorer import RuleScorer
 from ponder.runlog import RunFolder, read_json, write_json_atomic
-from ponder.train.distil_teacher import load_named, teacher_of
+from ponder.train.distil.teacher import load_named, teacher_of
 from ponder.train.heldout import evaluate_heldout, heldout_problems
 from ponder.train.kept_evaluations import evaluations_dir
 from ponder.train.threads import keeping_torch_threads, set_torch_threads

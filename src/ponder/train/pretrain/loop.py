@@ -25,7 +25,7 @@ from ponder.models.layers import decoder_layers
 from ponder.runlog.checkpoint import CheckpointStore, checkpoint_step
 from ponder.runlog.folder import RunFolder
 from ponder.runlog.metrics import MetricsWriter, truncate_after
-from ponder.train.pretrain_data import batches, make_tokenizer, make_writer
+from ponder.train.pretrain.data import batches, make_tokenizer, make_writer
 
 REPORT_EVERY = 20
 Report = Callable[[int, dict[str, float]], None]

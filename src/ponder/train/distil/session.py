@@ -18,8 +18,8 @@ from ponder.runlog import RunFolder, read_json, write_json_atomic
 from ponder.seeds import derive_seed
 from ponder.train import guards
 from ponder.train.batch import Batch, Minibatch, PromptRows, Row, check_one_problem
-from ponder.train.distil_policy import Student
-from ponder.train.distil_teacher import open_teacher
+from ponder.train.distil.student import Student
+from ponder.train.distil.teacher import open_teacher
 from ponder.train.heldout import heldout_problems
 from ponder.train.session import Session, first_problems, open_stream
 from ponder.train.sizes import resolve_sizes

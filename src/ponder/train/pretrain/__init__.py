@@ -1,0 +1,1 @@
+"""Pretraining a small base model on the corpus: next-token prediction only."""

@@ -1,0 +1,1 @@
+"""Training reward models: preferences become examples, a scalar head learns to tell them apart."""
