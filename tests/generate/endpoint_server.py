@@ -75,7 +75,7 @@ def serving(answer: Answer, seconds: float = 0.0) -> Iterator[Endpoint]:
             finally:
                 with lock:
                     seen.under_way -= 1
-            data = json.dumps(reply).encode()
+            data = reply.get("raw", json.dumps(reply)).encode()
             self.send_response(status)
             self.send_header("content-type", "application/json")
             self.send_header("content-length", str(len(data)))

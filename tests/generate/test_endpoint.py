@@ -311,6 +311,33 @@ def test_a_page_that_is_no_endpoint_is_told() -> None:
         generator(endpoint, attempts=1).generate(prompts("a"), 1, SAMPLING, 0)
 
 
+@pytest.mark.parametrize(
+    ("reply", "says"),
+    [
+        ('{"choices": [{"index": 0, "mess', "no JSON"),
+        ('{"choices": [{"finish_reason": "stop", "message": {"content": 5}}]}', "no text"),
+        ('{"choices": ["a"], "usage": 3}', "without a completion"),
+        ("", "no JSON"),
+    ],
+)
+def test_a_damaged_reply_is_asked_for_again(reply: str, says: str, tmp_path: Path) -> None:
+    broken: Answer = lambda body, n: (200, {"raw": reply})  # noqa: E731
+    with serving(broken) as endpoint, pytest.raises(PonderError, match=f"in 2 tries .*{says}"):
+        generator(endpoint, attempts=2).generate(prompts("a"), 1, SAMPLING, 0)
+    once: Answer = lambda body, n: (200, {"raw": reply}) if n == 0 else completion("b")  # noqa: E731
+    with serving(once) as endpoint:
+        teacher = generator(endpoint, cache=tmp_path / "c")
+        [[one]] = teacher.generate(prompts("a"), 1, SAMPLING, 0)
+    assert (one.text, teacher.tally.num_retries, len(teacher.cache)) == ("b", 1, 1)
+
+
+def test_a_page_is_no_endpoint() -> None:
+    page: Answer = lambda body, n: (200, {"raw": " <html>log in</html>"})  # noqa: E731
+    with serving(page) as endpoint, pytest.raises(PonderError, match="not as an OpenAI"):
+        generator(endpoint).generate(prompts("a"), 1, SAMPLING, 0)
+    assert len(endpoint.bodies) == 1
+
+
 def test_lines_of_the_cache_are_json(tmp_path: Path) -> None:
     with serving(lambda b, n: completion("ü\n\u2028")) as endpoint:
         teacher = generator(endpoint, cache=tmp_path / "c")

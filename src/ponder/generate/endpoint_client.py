@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import threading
@@ -14,7 +15,6 @@ from ponder.generate.endpoint_cache import Answered
 
 if TYPE_CHECKING:
     import openai
-    from openai.types.chat import ChatCompletion
 
 PASSING = {408, 409, 425, 429}
 """Refusals that a later try may not meet, beside every one from 500 on."""
@@ -101,23 +101,34 @@ class EndpointClient:
 
     def _once(self, body: dict[str, Any]) -> Answered:
         fields = {name: value for name, value in body.items() if name not in self.config.extra}
-        response = self._client.chat.completions.create(**fields, extra_body=self.config.extra)
-        return self._read(response)
+        raw = self._client.chat.completions.with_raw_response
+        return self._read(raw.create(**fields, extra_body=self.config.extra).text)
 
-    def _read(self, response: ChatCompletion) -> Answered:
-        if not isinstance(response, self._openai.types.chat.ChatCompletion):
+    def _read(self, text: str) -> Answered:
+        """What the body of a reply says; read here, since the client lets any JSON pass."""
+        try:
+            reply = json.loads(text)
+        except ValueError as error:
+            if not text.lstrip().startswith("<"):  # a page comes again, half a reply may not
+                raise Unfinished(f"a reply that is no JSON: {text[:60]!r}") from error
+            reply = None
+        if not isinstance(reply, dict):
             fix = f"it answers, but not as an OpenAI-compatible endpoint does: check {self.at}.url"
             raise PonderError(f"{self.at}.url", self.config.url, fix)
-        choice = response.choices[0] if response.choices else None
-        if choice is None or choice.message is None or str(choice.finish_reason) == CUT_SHORT:
+        choice = _part(reply.get("choices"), 0)
+        message, finish = _part(choice, "message"), str(_part(choice, "finish_reason"))
+        content = _part(message, "content")
+        if not isinstance(message, dict) or finish == CUT_SHORT:
             raise Unfinished("an answer without a completion")
-        usage = response.usage
+        if not isinstance(content, str | None):
+            raise Unfinished(f"a completion that is no text: {str(content)[:60]!r}")
+        usage = reply.get("usage")
         return Answered(
-            content=choice.message.content or "",
-            reasoning=_reasoning(choice.message.model_extra or {}),
-            finish_reason=str(choice.finish_reason),
-            prompt_tokens=usage.prompt_tokens if usage else 0,
-            completion_tokens=usage.completion_tokens if usage else 0,
+            content=content or "",
+            reasoning=_reasoning(message),
+            finish_reason=finish,
+            prompt_tokens=_count(_part(usage, "prompt_tokens")),
+            completion_tokens=_count(_part(usage, "completion_tokens")),
         )
 
     def _refuse_hopeless(self, error: openai.APIError) -> None:
@@ -159,11 +170,22 @@ def _key(config: EndpointConfig, at: str) -> str:
     return key
 
 
-def _reasoning(extra: dict[str, Any]) -> str | None:
+def _part(value: Any, name: str | int) -> Any:
+    """A field of an object or an item of a list; None where there is none, as in any JSON."""
+    if isinstance(value, dict):
+        return value.get(name)
+    return value[name] if isinstance(value, list) and value and isinstance(name, int) else None
+
+
+def _count(value: Any) -> int:
+    return value if isinstance(value, int) and value > 0 else 0
+
+
+def _reasoning(message: dict[str, Any]) -> str | None:
     """DeepSeek calls it ``reasoning_content``; newer vLLM and others ``reasoning``."""
     for name in ("reasoning_content", "reasoning"):
-        if isinstance(extra.get(name), str):
-            return str(extra[name])
+        if isinstance(message.get(name), str):
+            return str(message[name])
     return None
 
 
