@@ -90,6 +90,7 @@ def test_edits_are_taken_over(candidates: Path, review: Path, tmp_path: Path) ->
         ("-----[ question ]-----\n", "", r"'p/1': .*lost one of its lines"),
         ("row 1 of 3: p/1", "row 1 of 3: p/7", r"'p/1': the block of this row is missing.*p/7"),
         ("3 + 4?", "3 + 5?", r"'p/1': .*question was changed"),
+        ("<think> seven </think> 7", " ", r"'p/1'.*:7: there is no completion left"),
     ],
 )
 def test_damage_is_named(candidates: Path, review: Path, old: str, new: str, message: str) -> None:

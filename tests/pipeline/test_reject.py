@@ -254,7 +254,7 @@ def test_a_wrong_reference_is_named_or_left_out(inputs: Path, tmp_path: Path) ->
     context = context_of(tmp_path / "b", config_of(inputs, problems=problems, collect=collect))
     run(context)
     assert isinstance(context.view, Told)
-    assert "1 rows dropped, e.g." in context.view.notes
+    assert "1 row dropped, e.g." in context.view.notes
 
 
 def test_planted_overlaps_are_found_and_counted(inputs: Path, tmp_path: Path) -> None:

@@ -85,7 +85,8 @@ def apply_review(review: Path, candidates: Path, out: Path, yes: bool = False) -
 
     Raises:
         PonderError: a row is not marked; a block is damaged, missing or of another row; the
-            candidates are not those that the review was written of. It names the block.
+            candidates are not those that the review was written of; a kept row was emptied. It
+            names the block.
     """
     _check_digest(review, _digest(candidates), candidates)
     pairs = list(_paired(review, candidates))
@@ -96,7 +97,7 @@ def apply_review(review: Path, candidates: Path, out: Path, yes: bool = False) -
             "this is the first: answer keep: yes or keep: no (or keep all unmarked with --yes)"
         )
         raise PonderError("keep", unmarked[0].id, fix)
-    kept = [_edited(block, row) for block, row in pairs if block.keep is not False]
+    kept = [_edited(review, block, row) for block, row in pairs if block.keep is not False]
     with RowWriter(out, at=Mark()) as writer:
         for row in kept:
             writer.write(row)
@@ -175,9 +176,12 @@ def _paired(review: Path, candidates: Path) -> Iterator[tuple[Block, Row]]:
         raise PonderError("review", block.id, fix)
 
 
-def _edited(block: Block, row: Row) -> Row:
+def _edited(review: Path, block: Block, row: Row) -> Row:
     if _plain(block.completion) == _plain(row.completion):
         return row
+    if not block.completion.strip():
+        fix = f"{review}:{block.line}: there is no completion left; mark this row keep: no"
+        raise PonderError("review", block.id, fix)
     return replace(row, completion=block.completion, metadata={**row.metadata, "edited": True})
 
 

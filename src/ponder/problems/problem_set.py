@@ -31,7 +31,8 @@ class ProblemSet:
             line for report in self.audits if not report.is_clean for line in report.lines(limit)
         ]
         if self.dropped:
-            lines.append(f"{len(self.dropped)} rows dropped, e.g.")
+            rows = "1 row" if len(self.dropped) == 1 else f"{len(self.dropped)} rows"
+            lines.append(f"{rows} dropped, e.g.")
             lines += [
                 f"  {row.place}: {row.reason} (answer {row.answer[:60]!r})"
                 for row in self.dropped[:limit]
