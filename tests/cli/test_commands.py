@@ -32,6 +32,20 @@ def test_every_command_has_help(command: str, capsys: Capture) -> None:
     assert f"usage: ponder {command}" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("command", [["pipeline"], ["pipeline", "run"], ["distil"], ["eval"]])
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_help_is_as_wide_as_the_terminal(
+    command: list[str], width: int, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    with pytest.raises(SystemExit):
+        main([*command, "--help"])
+    said = capsys.readouterr().out
+    assert max(map(len, said.splitlines())) <= width
+    if command == ["pipeline"]:
+        assert "ponder pipeline status RUN " in said
+
+
 def test_recipes_lists_every_recipe(capsys: Capture) -> None:
     assert main(["recipes"]) == 0
     printed = capsys.readouterr().out

@@ -168,6 +168,22 @@ def test_the_view_on_a_terminal_reads_nothing_as_markup() -> None:
     assert "[red]rows[/red]" in said
 
 
+def test_a_long_note_is_parted_between_words_on_a_terminal_alone() -> None:
+    text = "seven words " * 20
+    terminal = Console(file=io.StringIO(), force_terminal=True, color_system=None, width=80)
+    PipelineWatch(terminal).note(text)
+    pipe = Console(file=io.StringIO(), width=80)
+    PipelineWatch(pipe).note(text)
+    assert isinstance(terminal.file, io.StringIO)
+    assert isinstance(pipe.file, io.StringIO)
+    lines = terminal.file.getvalue().splitlines()
+    assert len(lines) > 1
+    assert lines[0].startswith("  note: seven words")
+    assert all(line.startswith(" " * 8) and len(line.rstrip()) <= 80 for line in lines[1:])
+    assert " ".join(" ".join(lines).split()) == f"note: {text.strip()}"
+    assert pipe.file.getvalue() == f"  note: {text.strip()}\n"
+
+
 @pytest.mark.parametrize(
     ("size", "text"),
     [(None, "-"), (0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (2**41, "2.0 TiB")],

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import re
+import textwrap
+from itertools import groupby
 from pathlib import Path
 
 from ponder import __version__
@@ -97,6 +100,16 @@ With --doctor, also run programs that try to break out. Exit code 0 only if all 
 class _Formatter(argparse.RawDescriptionHelpFormatter):
     def __init__(self, prog: str) -> None:
         super().__init__(prog, max_help_position=32)
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        """Where the terminal is narrow, paragraphs are filled anew; indented lines stay lines."""
+        lines: list[str] = []
+        for is_alone, some in groupby(text.splitlines(), lambda line: line[:1] in ("", " ")):
+            for line in some if is_alone else [" ".join(some)]:
+                head = re.match(r" +\S.*?  +| *", line)
+                hanging = " " * (len(head[0]) if head else 0)
+                lines += textwrap.wrap(line, width, subsequent_indent=hanging) or [""]
+        return "\n".join(indent + line for line in lines)
 
 
 def build_parser() -> argparse.ArgumentParser:

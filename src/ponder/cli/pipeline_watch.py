@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
 from rich.text import Text
 
 from ponder.cli.console import clock_time, shown
@@ -99,8 +100,7 @@ class PipelineWatch:
 
     def note(self, text: str) -> None:
         """One line."""
-        line = f"  note: {' '.join(shown(text).split())}"
-        self._out.print(Text(line, style="yellow"), soft_wrap=True)
+        self._hanging(Text("  note: ", "yellow"), Text(" ".join(shown(text).split()), "yellow"))
 
     def on_stop(self) -> None:
         """The person asked for the end."""
@@ -119,6 +119,16 @@ class PipelineWatch:
     def _say(self, standing: Standing, *parts: str) -> None:
         stage = standing.stage
         head = (f"{stage.name:<{self._width}}  ", "bold"), f"{stage.kind_name:<12}  "
-        line = Text.assemble(*head, "  ".join(filter(None, parts)))
-        self._out.print(line, soft_wrap=True)
+        self._hanging(Text.assemble(*head), Text("  ".join(filter(None, parts))))
         self._out.file.flush()
+
+    def _hanging(self, head: Text, rest: Text) -> None:
+        """On a terminal what is too long goes on under ``rest``; elsewhere it stays one line."""
+        if not self._out.is_terminal:
+            self._out.print(head + rest, soft_wrap=True)
+            return
+        grid = Table.grid()
+        grid.add_column(no_wrap=True)
+        grid.add_column(overflow="fold")
+        grid.add_row(head, rest)
+        self._out.print(grid)

@@ -28,7 +28,7 @@ def run(arguments: Namespace) -> int:
     out.print(table)
     out.print()
     for name in pipeline_names():
-        out.print(Text(f"Pipeline {name}: {load_pipeline(name).about}"), soft_wrap=True)
+        out.print(Text(f"Pipeline {name}: {load_pipeline(name).about}"))
     out.print(f"Presets that a recipe may extend: {', '.join(preset_names())}.")
     out.print("All knobs of one: ponder train RECIPE --explain. Your own: ponder train FILE.toml")
     return 0
