@@ -196,6 +196,14 @@ def test_pairs_survive_their_file(tmp_path: Path) -> None:
     assert list(read_pairs(tmp_path / "p.jsonl")) == pairs
 
 
+@pytest.mark.parametrize("margin", ["NaN", "true", "-1", '"1"'])
+def test_a_margin_is_a_number(tmp_path: Path, margin: str) -> None:
+    line = f'{{"prompt": "p", "chosen": "a", "rejected": "b", "margin": {margin}}}\n'
+    (tmp_path / "p.jsonl").write_text(line)
+    with pytest.raises(PonderError, match=r"p\.jsonl:1"):
+        list(read_pairs(tmp_path / "p.jsonl"))
+
+
 def test_candidates_come_from_groups_each_completion_once() -> None:
     def rollout(index: int, text: str, finish: str = "stop") -> Rollout:
         completion = Completion("g", index, [1], text, [0.0], finish)  # type: ignore[arg-type]

@@ -124,6 +124,13 @@ def test_a_torn_zst_names_its_line(tmp_path: Path) -> None:
         ('{"id": "a", "prompt": "p"}', "no field 'completion'"),
         ('{"id": "", "prompt": "p", "completion": "c"}', "id must not be empty"),
         ('{"id": "a", "prompt": 3, "completion": "c"}', "prompt must be text"),
+        ('{"id": "a", "prompt": "p", "completion": "c", "score": NaN}', "NaN is no number"),
+        ('{"id": "a", "prompt": "p", "completion": "\\ud800"}', "no valid Unicode"),
+        (
+            '{"id": "a", "prompt": "p", "completion": "c", "question": "\\uDFFF"}',
+            "no valid Unicode",
+        ),
+        ("[" * 100_000, "nested too deeply"),
     ],
 )
 def test_a_bad_line_is_named(tmp_path: Path, line: str, message: str) -> None:
@@ -131,6 +138,12 @@ def test_a_bad_line_is_named(tmp_path: Path, line: str, message: str) -> None:
     path.write_text('{"id": "a", "prompt": "p", "completion": "c"}\n\n' + line + "\n")
     with pytest.raises(PonderError, match=rf"a\.jsonl:3.*{message}"):
         list(read_rows(path))
+
+
+def test_whole_pairs_of_surrogates_are_text(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b'\xef\xbb\xbf{"id": "a", "prompt": "\\ud83d\\ude00", "completion": "c"}\r\n')
+    assert [row.prompt for row in read_rows(path)] == ["\U0001f600"]
 
 
 def test_metadata_may_not_hide_a_field(tmp_path: Path) -> None:

@@ -124,6 +124,7 @@ def test_unusable_rows_are_dropped_counted_and_listed() -> None:
         Row("f:5", {"question": None, "answer": 5}),
         Row("f:6", {"question": " 1? ", "answer": 6}),
         Row("f:7", {"question": "7?", "answer": float("nan")}),
+        Row("f:8", {"question": "8 \ud800?", "answer": 8}),
     ]
     made = make_problems(rows, FIELDS, "exact", "f")
     assert [problem.id for problem in made.problems] == ["f:1"]
@@ -134,6 +135,7 @@ def test_unusable_rows_are_dropped_counted_and_listed() -> None:
         ("f:5", "no question"),
         ("f:6", "repeated question"),
         ("f:7", "no reference answer"),
+        ("f:8", "no valid Unicode (half of a pair of surrogates)"),
     ]
     assert made.dropped[0].answer == "x + 1"
 

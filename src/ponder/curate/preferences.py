@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ponder.curate.reader import read_lines
+from ponder.curate.strict import parse_line
 from ponder.curate.writer import Mark, RowWriter
 from ponder.errors import PonderError
 
@@ -41,7 +42,8 @@ def read_pairs(path: Path) -> Iterator[Pair]:
     """
     for where, row in _objects(path):
         margin = row.get("margin", 1.0)
-        if not isinstance(margin, int | float) or not math.isfinite(margin) or margin < 0:
+        is_number = isinstance(margin, int | float) and not isinstance(margin, bool)
+        if not is_number or not math.isfinite(margin) or margin < 0:
             raise PonderError(f"{where} margin", margin, "must be a number, 0 or more")
         prompt, chosen, rejected = (_text(where, row, n) for n in ("prompt", "chosen", "rejected"))
         yield Pair(prompt, chosen, rejected, float(margin))
@@ -70,7 +72,7 @@ def _objects(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     for number, line in read_lines(path):
         where = f"{path}:{number}"
         try:
-            row = json.loads(line)
+            row = parse_line(line)
         except ValueError as error:
             raise PonderError(
                 where, line[:80].decode(errors="replace"), f"not JSON: {error}"

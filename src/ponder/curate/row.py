@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ponder.curate.strict import parse_line
 from ponder.errors import PonderError
 
 _TEXTS = ("id", "prompt", "completion", "domain", "source")
@@ -60,8 +61,8 @@ def row_from_line(line: bytes, place: str) -> Row:
             completion.
     """
     try:
-        fields = json.loads(line)
-    except (ValueError, RecursionError) as error:
+        fields = parse_line(line)
+    except ValueError as error:
         shown = line[:60].decode(errors="replace")
         fix = f"{place} is not valid JSON ({error}); mend or remove that line"
         raise PonderError("rows", shown, fix) from error

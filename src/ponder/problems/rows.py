@@ -138,6 +138,8 @@ def _problem(row: Row, item: Item, verifier: str, name: str) -> Problem:
 def _fault(problem: Problem, seen: set[str]) -> str:
     if not problem.question.strip():
         return "no question"
+    if not _is_unicode(problem.question) or not _is_unicode(problem.answer):
+        return "no valid Unicode (half of a pair of surrogates)"
     if fingerprint(problem.question) in seen:
         return "repeated question"
     if problem.verifier in PREFERENCES:
@@ -145,6 +147,14 @@ def _fault(problem: Problem, seen: set[str]) -> str:
     if not problem.answer:
         return "no reference answer"
     return "" if problem.verifier in UNVERIFIED else reference_fault(problem)
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _raise_unusable(dropped: list[Dropped], verifier: str, name: str) -> None:
