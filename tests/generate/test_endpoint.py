@@ -331,6 +331,13 @@ def test_a_damaged_reply_is_asked_for_again(reply: str, says: str, tmp_path: Pat
     assert (one.text, teacher.tally.num_retries, len(teacher.cache)) == ("b", 1, 1)
 
 
+def test_half_a_pair_of_surrogates_is_replaced() -> None:
+    half: Answer = lambda b, n: completion("a \ud83d b \U0001f600", reasoning_content="\udfff")  # noqa: E731
+    with serving(half) as endpoint:
+        [[one]] = generator(endpoint).generate(prompts("a"), 1, SAMPLING, 0)
+    assert one.text == "<think>\n?\n</think>\n\na ? b \U0001f600"
+
+
 def test_a_page_is_no_endpoint() -> None:
     page: Answer = lambda body, n: (200, {"raw": " <html>log in</html>"})  # noqa: E731
     with serving(page) as endpoint, pytest.raises(PonderError, match="not as an OpenAI"):

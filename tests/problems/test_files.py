@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -67,13 +68,13 @@ def test_a_bad_line_is_named(tmp_path: Path, content: bytes, fix: str) -> None:
 
 
 def test_what_is_not_there_or_not_readable(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("question,answer\n")
+    (tmp_path / "a.xlsx").write_text("question,answer\n")
     (tmp_path / "a.parquet").write_bytes(b"not parquet")
     (tmp_path / "a.json").write_text('{"question": 1}')
     (tmp_path / "empty").mkdir()
     for name, fix in [
         ("none.jsonl", "no such file"),
-        ("a.csv", ".jsonl, .json, .parquet"),
+        ("a.xlsx", ".jsonl, .json, .parquet, .csv"),
         ("a.parquet", "not a readable parquet"),
         ("a.json", "must hold a list"),
         ("empty", "has no .jsonl, .json, .parquet"),
@@ -82,6 +83,35 @@ def test_what_is_not_there_or_not_readable(tmp_path: Path) -> None:
             list(read_path(tmp_path / name, "train"))
         assert caught.value.field == "problems.path"
         assert fix in caught.value.fix
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_csv(tmp_path: Path, separator: str) -> None:
+    rows = [["question", "answer"], ['"a", said; she\t?\nnext line', "1"], ["b?", "2"]]
+    with (tmp_path / "a.csv").open("w", newline="", encoding="utf-8-sig") as file:
+        csv.writer(file, delimiter=separator).writerows(rows)
+    found = list(read_path(tmp_path, "train"))
+    assert [[row.fields["question"], row.fields["answer"]] for row in found] == rows[1:]
+    assert [row.place for row in found] == ["a.csv:3", "a.csv:4"]
+    write(tmp_path / "a.jsonl", qa(1))
+    assert [row.place for row in read_path(tmp_path, "train")] == ["a.jsonl:1"]
+
+
+@pytest.mark.parametrize(
+    ("content", "fix"),
+    [
+        (b"question,answer\n1?\n", "a.csv:2 has 1 fields, the first line names 2"),
+        (b"question,answer\n1?,2,3\n", "a.csv:2 has 3 fields"),
+        (b"question,question\n1?,2\n", "a.csv:2 has 2 fields, the first line names 1"),
+        (b'question,answer\n1?,1\n"2?,', "a.csv:3 is not valid CSV"),
+        (b"question,answer\n\xff,1\n", "save it as UTF-8"),
+    ],
+)
+def test_a_damaged_csv_is_named(tmp_path: Path, content: bytes, fix: str) -> None:
+    (tmp_path / "a.csv").write_bytes(content)
+    with pytest.raises(PonderError, match=r"problems\.path") as caught:
+        list(read_file(tmp_path / "a.csv"))
+    assert fix in caught.value.fix
 
 
 def test_splits_of_a_folder(tmp_path: Path) -> None:

@@ -67,15 +67,15 @@ Sample K completions for each problem and verify them: pass@1, pass@k and cons@k
 MODEL is a bundled model (base-tiny, base-bilingual), a folder, a run folder (its last checkpoint)
 or a hub id.
 SPEC is a reasoning-gym task, with settings if need be (chain_sum:min_terms=3,max_terms=4), a
-.jsonl or .parquet file, hub:ID, or a name: gsm8k, math, math500, aime25, amc23, svamp, cmath, aqua,
-mmlu_stem, knights_knaves, mbpp, humaneval, from the hub or a copy (math500:path=FOLDER)."""
+.jsonl, .csv or .parquet file, hub:ID, or a name: gsm8k, math, math500, aime25, amc23, svamp, cmath,
+aqua, mmlu_stem, knights_knaves, mbpp, humaneval, from the hub or a copy (math500:path=FOLDER)."""
 
 _AUDIT = """\
 Verify every reference answer of a problem source against itself, and that nonsense earns nothing.
 
 DATASET is what `ponder eval --problems` takes: a named source (math500, or math500:path=FOLDER), a
-.jsonl or .parquet file (with a verifier: data.jsonl:verifier=math), hub:ID or a reasoning-gym task.
-Exit code 1 if anything failed."""
+.jsonl, .csv or .parquet file (with a verifier: data.jsonl:verifier=math), hub:ID or a
+reasoning-gym task. Exit code 1 if anything failed."""
 
 _CHAT = """\
 Talk to a model. Each line is a question of its own; end with Ctrl-D. Reads a pipe, too:

@@ -20,7 +20,7 @@ from ponder.errors import PonderError
 from ponder.runlog.checkpoint import CheckpointStore
 from ponder.runlog.folder import RunFolder
 
-FILE_TYPES = (".jsonl", ".json", ".parquet", ".gz")
+FILE_TYPES = (".jsonl", ".json", ".parquet", ".csv", ".gz")
 _NAMES = get_args(NamedProblems)
 
 

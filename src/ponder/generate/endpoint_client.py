@@ -124,7 +124,7 @@ class EndpointClient:
             raise Unfinished(f"a completion that is no text: {str(content)[:60]!r}")
         usage = reply.get("usage")
         return Answered(
-            content=content or "",
+            content=_sound(content or ""),
             reasoning=_reasoning(message),
             finish_reason=finish,
             prompt_tokens=_count(_part(usage, "prompt_tokens")),
@@ -185,8 +185,13 @@ def _reasoning(message: dict[str, Any]) -> str | None:
     """DeepSeek calls it ``reasoning_content``; newer vLLM and others ``reasoning``."""
     for name in ("reasoning_content", "reasoning"):
         if isinstance(message.get(name), str):
-            return str(message[name])
+            return _sound(message[name])
     return None
+
+
+def _sound(text: str) -> str:
+    """JSON can name half a pair of surrogates, which no file of ours could hold."""
+    return text.encode(errors="replace").decode()
 
 
 def _seconds(header: str | None) -> float:

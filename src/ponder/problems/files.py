@@ -1,8 +1,10 @@
-"""Rows of local files: .jsonl (or .jsonl.gz), .json (a list), .parquet, or a folder of them."""
+"""Rows of local files: .jsonl (or .jsonl.gz), .json (a list), .parquet, .csv, or a folder."""
 
 from __future__ import annotations
 
+import csv
 import gzip
+import io
 import json
 import zlib
 from collections.abc import Callable, Iterator
@@ -51,6 +53,8 @@ def _kind(path: Path) -> str:
 
 def _files_of_split(folder: Path, split: str | None, field: str) -> list[Path]:
     files = sorted(file for file in folder.rglob("*") if _kind(file) in _READERS)
+    # a table beside files of rows is mostly an index of them
+    files = [file for file in files if _kind(file) != ".csv"] or files
     if not files:
         fix = f"the folder has no {', '.join(_READERS)} files"
         raise PonderError("problems.path", str(folder), fix)
@@ -104,6 +108,35 @@ def _read_json(path: Path) -> Iterator[Row]:
         yield Row(place, _object(item, place))
 
 
+def _read_csv(path: Path) -> Iterator[Row]:
+    """The first line has the names of the fields; commas, or semicolons or tabs if it has those."""
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        fix = f"save it as UTF-8 ({error})"
+        raise PonderError("problems.path", str(path), fix) from error
+    separator = max(",;\t", key=text.partition("\n")[0].count)
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    names: list[str] = []
+    try:
+        for values in lines:
+            place = f"{path.name}:{lines.line_num}"
+            if not names:
+                names = values
+            elif values:
+                yield Row(place, _fields(names, values, place))
+    except csv.Error as error:
+        fix = f"{path.name}:{lines.line_num} is not valid CSV ({error}); mend or remove it"
+        raise PonderError("problems.path", str(path), fix) from error
+
+
+def _fields(names: list[str], values: list[str], place: str) -> dict[str, Any]:
+    if len(names) == len(values) == len(set(names)):
+        return dict(zip(names, values, strict=True))
+    fix = f"{place} has {len(values)} fields, the first line names {len(set(names))}: mend it"
+    raise PonderError("problems.path", ", ".join(values)[:80], fix)
+
+
 def _json(raw: bytes, place: str) -> Any:
     try:
         return json.loads(raw.decode("utf-8-sig"))
@@ -142,5 +175,6 @@ _READERS: dict[str, Callable[[Path], Iterator[Row]]] = {
     ".jsonl": _read_jsonl,
     ".json": _read_json,
     ".parquet": _read_parquet,
+    ".csv": _read_csv,
     ".jsonl.gz": _read_jsonl_gz,
 }
