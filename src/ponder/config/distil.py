@@ -8,17 +8,8 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from ponder.config.base import Config
-from ponder.config.curate import ChooseConfig, DecontaminateConfig, DedupeConfig, FilterConfig
-from ponder.config.rl import (
-    CheckpointConfig,
-    EngineConfig,
-    EvalConfig,
-    LoraConfig,
-    ProblemsConfig,
-    SamplingConfig,
-    TemplateConfig,
-)
-from ponder.config.sampling_stage import CollectConfig
+from ponder.config.rl import CheckpointConfig, EvalConfig, LoraConfig
+from ponder.config.sampling_stage import CuratedConfig
 from ponder.config.sft import SFTOptimizerConfig
 from ponder.errors import PonderError
 
@@ -83,8 +74,8 @@ class DistilOptimizerConfig(SFTOptimizerConfig):
     """Final learning rate of the cosine schedule (the paper: a tenth of the peak)."""
 
 
-class DistilConfig(Config):
-    """One distillation. The defaults are R1's own (arXiv 2501.12948 v2, B.4.3)."""
+class DistilRoles(Config):
+    """Who learns from whom, and how: a base of its own, for these knobs to come first."""
 
     kind: Literal["distil"] = "distil"
     """What this recipe does."""
@@ -98,52 +89,20 @@ class DistilConfig(Config):
     """The student, named likewise."""
     method: Literal["off_policy", "on_policy"] = "off_policy"
     """Fine-tuning on the teacher's right answers (the paper's), or reverse KL on the student's."""
-    seed: int = Field(default=0, ge=0)
-    """Everything random follows from it."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """auto: cuda if there is one."""
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    """Type of parameters and compute, of both models."""
-    threads: int = Field(default=0, ge=0)
-    """CPU threads of torch; 0: the number of physical cores. Part of bit-exactness."""
-    unsafe: bool = False
-    """Run programs that the model writes even where this machine cannot isolate them."""
-    chunk_problems: int = Field(default=0, ge=0)
-    """Problems that the teacher is asked together; 0: what fills the batch once."""
-    problems: ProblemsConfig = ProblemsConfig()
-    template: TemplateConfig = TemplateConfig()
-    sampling: SamplingConfig = SamplingConfig()
-    collect: CollectConfig = CollectConfig()
-    filters: FilterConfig = FilterConfig()
-    choose: ChooseConfig = ChooseConfig()
-    dedupe: DedupeConfig = DedupeConfig()
-    decontaminate: DecontaminateConfig = DecontaminateConfig()
-    benchmarks: dict[str, ProblemsConfig] = Field(default_factory=dict)
-    """As of a stage of kind eval: rows that share words with these problems are dropped, too."""
-    held_out: bool = True
-    """As of a stage of kind eval."""
-    num_problems: int = Field(default=256, ge=1)
-    """As of a stage of kind eval: most problems of a benchmark."""
+
+
+class DistilConfig(CuratedConfig, DistilRoles):
+    """One distillation. The defaults are R1's own (arXiv 2501.12948 v2, B.4.3)."""
+
     off_policy: OffPolicyConfig = OffPolicyConfig()
     on_policy: OnPolicyConfig = OnPolicyConfig()
     batch: DistilBatchConfig = DistilBatchConfig()
     optimizer: DistilOptimizerConfig = DistilOptimizerConfig()
     lora: LoraConfig = LoraConfig()
-    engine: EngineConfig = EngineConfig()
     eval: EvalConfig = EvalConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()
 
     @model_validator(mode="after")
-    def _chooses_what_there_is(self) -> DistilConfig:
-        if self.choose.at_most > self.collect.group_size:
-            fix = f"only collect.group_size = {self.collect.group_size} are sampled of a problem"
-            raise PonderError("choose.at_most", self.choose.at_most, fix)
-        return self
-
-    @model_validator(mode="after")
     def _offloads_master_weights(self) -> DistilConfig:
-        optimizer = self.optimizer
-        if optimizer.offload and self.dtype == "bfloat16" and not optimizer.master_weights:
-            fix = "the update on the host is of float32 weights: set optimizer.master_weights=true"
-            raise PonderError("optimizer.offload", True, fix)
+        self.optimizer.check_offload(self.dtype)
         return self

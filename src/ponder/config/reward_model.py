@@ -9,7 +9,6 @@ from pydantic import Field, model_validator
 
 from ponder.config.base import Config
 from ponder.config.rl import CheckpointConfig, OptimizerConfig
-from ponder.errors import PonderError
 
 
 class RewardDataConfig(Config):
@@ -72,10 +71,7 @@ class RewardModelConfig(Config):
 
     @model_validator(mode="after")
     def _offloads_master_weights(self) -> RewardModelConfig:
-        optimizer = self.optimizer
-        if optimizer.offload and self.dtype == "bfloat16" and not optimizer.master_weights:
-            fix = "the update on the host is of float32 weights: set optimizer.master_weights=true"
-            raise PonderError("optimizer.offload", True, fix)
+        self.optimizer.check_offload(self.dtype)
         return self
 
     @property

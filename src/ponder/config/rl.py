@@ -222,6 +222,12 @@ class OptimizerConfig(Config):
     offload: bool = False
     """Float32 weights and moments (12 bytes a parameter) and the update are the host's."""
 
+    def check_offload(self, dtype: str) -> None:
+        """PonderError where the host would update parameters of ``dtype`` that are not float32."""
+        if self.offload and dtype == "bfloat16" and not self.master_weights:
+            fix = "the update on the host is of float32 weights: set optimizer.master_weights=true"
+            raise PonderError("optimizer.offload", True, fix)
+
 
 class LoraConfig(Config):
     """Low-rank adapters instead of full fine-tuning (extra ponder[lora])."""
@@ -367,10 +373,7 @@ class RLConfig(Config):
 
     @model_validator(mode="after")
     def _offloads_master_weights(self) -> RLConfig:
-        optimizer = self.optimizer
-        if optimizer.offload and self.dtype == "bfloat16" and not optimizer.master_weights:
-            fix = "the update on the host is of float32 weights: set optimizer.master_weights=true"
-            raise PonderError("optimizer.offload", True, fix)
+        self.optimizer.check_offload(self.dtype)
         return self
 
     @model_validator(mode="after")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -35,21 +35,17 @@ class CollectConfig(Config):
     """Write every sample with its verdict to rollouts/ (to look at; no row depends on it)."""
 
 
-class SampledConfig(Config):
+class CuratedConfig(Config):
     """Problems -> k completions each -> the correct, the readable, the chosen -> rows."""
 
-    name: str = "sampled"
-    """Name of the stage."""
-    model: str = "base-tiny"
-    """A bundled base, "smollm2", a folder, or a hub id; an input "model" goes before."""
     seed: int = Field(default=0, ge=0)
     """Everything random follows from it."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """auto: cuda if there is one."""
     dtype: Literal["float32", "bfloat16"] = "float32"
-    """Type of parameters and compute."""
+    """Type of parameters and compute, of every model."""
     threads: int = Field(default=0, ge=0)
-    """CPU threads of torch; 0: the number of physical cores."""
+    """CPU threads of torch; 0: the number of physical cores. Part of bit-exactness."""
     unsafe: bool = False
     """Run programs that the model writes even where this machine cannot isolate them."""
     chunk_problems: int = Field(default=0, ge=0)
@@ -70,6 +66,22 @@ class SampledConfig(Config):
     num_problems: int = Field(default=256, ge=1)
     """As of a stage of kind eval: most problems of a benchmark."""
 
+    @model_validator(mode="after")
+    def _chooses_what_there_is(self) -> Self:
+        if self.choose.at_most > self.collect.group_size:
+            fix = f"only collect.group_size = {self.collect.group_size} are sampled of a problem"
+            raise PonderError("choose.at_most", self.choose.at_most, fix)
+        return self
+
+
+class SampledConfig(CuratedConfig):
+    """A stage that makes rows of one model's samples."""
+
+    name: str = "sampled"
+    """Name of the stage."""
+    model: str = "base-tiny"
+    """A bundled base, "smollm2", a folder, or a hub id; an input "model" goes before."""
+
     def chunk_size(self) -> int:
         """Problems in one call of the generator."""
         return self.chunk_problems or max(
@@ -81,10 +93,3 @@ class SampledConfig(Config):
         return BenchmarksConfig(
             benchmarks=self.benchmarks, held_out=self.held_out, num_problems=self.num_problems
         )
-
-    @model_validator(mode="after")
-    def _chooses_what_there_is(self) -> SampledConfig:
-        if self.choose.at_most > self.collect.group_size:
-            fix = f"only collect.group_size = {self.collect.group_size} are sampled of a problem"
-            raise PonderError("choose.at_most", self.choose.at_most, fix)
-        return self

@@ -139,8 +139,5 @@ class SFTConfig(Config):
 
     @model_validator(mode="after")
     def _offloads_master_weights(self) -> SFTConfig:
-        optimizer = self.optimizer
-        if optimizer.offload and self.dtype == "bfloat16" and not optimizer.master_weights:
-            fix = "the update on the host is of float32 weights: set optimizer.master_weights=true"
-            raise PonderError("optimizer.offload", True, fix)
+        self.optimizer.check_offload(self.dtype)
         return self

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ponder.config.distil import DistilConfig
-from ponder.config.sampling_stage import SampledConfig
+from ponder.config.sampling_stage import CuratedConfig, SampledConfig
 from ponder.config.sft import SFTBatchConfig, SFTConfig, SFTDataConfig, SFTEvalConfig
 from ponder.plan.shape import ModelShape
 
@@ -13,28 +13,8 @@ from ponder.plan.shape import ModelShape
 def sampled_config(config: DistilConfig) -> SampledConfig:
     """How the teacher is sampled."""
     assert config.teacher is not None
-    return SampledConfig(
-        name=config.name,
-        model=config.teacher,
-        seed=config.seed,
-        device=config.device,
-        dtype=config.dtype,
-        threads=config.threads,
-        unsafe=config.unsafe,
-        chunk_problems=config.chunk_problems,
-        problems=config.problems,
-        template=config.template,
-        sampling=config.sampling,
-        engine=config.engine,
-        collect=config.collect,
-        filters=config.filters,
-        choose=config.choose,
-        dedupe=config.dedupe,
-        decontaminate=config.decontaminate,
-        benchmarks=config.benchmarks,
-        held_out=config.held_out,
-        num_problems=config.num_problems,
-    )
+    shared = {key: getattr(config, key) for key in CuratedConfig.model_fields}
+    return SampledConfig(name=config.name, model=config.teacher, **shared)
 
 
 def sft_config(config: DistilConfig, rows: Path) -> SFTConfig:
