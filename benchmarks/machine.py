@@ -9,7 +9,7 @@ import statistics
 import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,14 @@ def machine_facts() -> dict[str, Any]:
         "python": platform.python_version(),
         "torch": torch.__version__,
         "transformers": transformers.__version__,
+    }
+
+
+def measure_machine(job: Mapping[str, Any]) -> dict[str, Any]:
+    """The machine, and what it can do at best on the job's device in its type."""
+    return {
+        "machine": machine_facts(),
+        "ceilings": measure_ceilings(job["device"], job["dtype"]),
     }
 
 

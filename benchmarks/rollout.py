@@ -27,6 +27,7 @@ from typing import Any
 from rollout_sides import Workload, work
 from shapes import SHAPES
 from sides import (
+    SIZES,
     Job,
     Row,
     Side,
@@ -34,12 +35,15 @@ from sides import (
     child_result,
     common_options,
     finished_rows,
+    given_sizes,
     parse,
     peer_environment,
     print_head,
     print_table,
+    required_result,
     run_as_child,
     say,
+    size_options,
     write_json,
 )
 
@@ -81,9 +85,7 @@ def main(arguments: list[str]) -> int:
     workloads = chosen_workloads(options, device)
     job = base_job(options) | {"shape": options.shape, "device": device}
     job["settings"] = options.settings
-    facts = child_result(SCRIPT, Side("facts", job | {"side": "facts"}), options.limit_seconds)
-    if "error" in facts:
-        raise SystemExit("\n".join([facts["error"], *facts["log"]]))
+    facts = required_result(SCRIPT, Side("facts", job | {"side": "facts"}), options.limit_seconds)
     job |= {key: facts[key] for key in ("ceilings", "size", "vocabulary", "context")}
     result = {
         "benchmark": "rollout",
@@ -108,8 +110,7 @@ def parse_options(arguments: list[str]) -> argparse.Namespace:
     names = f"{', '.join(SHAPES)}, base-tiny, smollm2, or a model folder"
     add("--shape", default="1.5b", help=names)
     add("--workload", nargs="*", default=[], help="fixed, lognormal, small; default: all")
-    for name in ("prompts", "group-size", "prompt-tokens", "new-tokens", "slots"):
-        add(f"--{name}", type=int, help="instead of the workload's own")
+    size_options(parser, (*SIZES, "slots"))
     add("--vllm-process", nargs="*", default=["in", "own"], choices=["in", "own"], help="modes")
     both = ["with", "without"]
     add("--vllm-logprobs", nargs="*", default=both, choices=both, help="modes, times those")
@@ -125,10 +126,8 @@ def chosen_workloads(options: argparse.Namespace, device: str) -> list[Workload]
     unknown = set(options.workload) - {workload.name.split()[0] for workload in known}
     if unknown:
         raise SystemExit(f"--workload {' '.join(sorted(unknown))}: use fixed, lognormal, small")
-    names = ("prompts", "group_size", "prompt_tokens", "new_tokens", "slots")
-    own = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     return [
-        replace(workload, **own)
+        replace(workload, **given_sizes(options))
         for workload in known
         if not options.workload or workload.name.split()[0] in options.workload
     ]
@@ -142,9 +141,7 @@ def run_sides(
     sides += peer_sides(options, job, workloads)
     if "vllm" in options.vs:
         say("saving the weights for vLLM")
-        saved = child_result(SCRIPT, Side("save", job | {"side": "save"}), options.limit_seconds)
-        if "error" in saved:
-            raise SystemExit("\n".join([saved["error"], *saved["log"]]))
+        required_result(SCRIPT, Side("save", job | {"side": "save"}), options.limit_seconds)
     for turn in range(options.turns):
         for side in sides:
             say(f"turn {turn + 1}: {side.name}")

@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from machine import machine_facts, measure_ceilings, timed
-from sides import Job, Row, rate
+from machine import measure_machine, timed
+from sides import Job, Row, rate, work_of
 
 Sample = tuple[list[int], list[int], list[float]]
 """Prompt, completion, and the sampler's log-probabilities of the completion (maybe none)."""
@@ -63,11 +63,7 @@ class Workload:
 
 def work(job: Job) -> Row:
     """The entry of every child."""
-    import torch
-
-    if job["threads"]:
-        torch.set_num_threads(job["threads"])
-    return SIDES[job["side"]](job)
+    return work_of(SIDES, job)
 
 
 def run_facts(job: Job) -> Row:
@@ -76,8 +72,7 @@ def run_facts(job: Job) -> Row:
 
     config = config_of(job["shape"])
     return {
-        "machine": machine_facts(),
-        "ceilings": measure_ceilings(job["device"], job["dtype"]),
+        **measure_machine(job),
         "size": asdict(size_of(config)),
         "vocabulary": config.vocab_size,
         "context": config.max_position_embeddings,

@@ -30,58 +30,34 @@ from ponder.models.tiny import byte_level_tokenizer
 REAL = ("base-tiny", "smollm2")
 """Names of ``load_model`` that stand for real weights."""
 
-QWEN = {"vocab_size": 151936, "max_position_embeddings": 32768, "rope_theta": 1e6}
-SHAPES: dict[str, Any] = {
-    "tiny": lambda: Qwen2Config(
-        vocab_size=512,
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=8192,
+COLUMNS = (
+    "vocab_size",
+    "hidden_size",
+    "intermediate_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "num_key_value_heads",
+    "max_position_embeddings",
+)
+QWEN = {"rope_theta": 1e6, "tie_word_embeddings": True}
+SHAPES: dict[str, tuple[Any, tuple[int, ...], dict[str, Any]]] = {
+    "tiny": (Qwen2Config, (512, 32, 64, 2, 4, 2, 8192), {}),
+    "135m": (
+        LlamaConfig,
+        (49152, 576, 1536, 30, 9, 3, 8192),
+        {"rope_theta": 1e5, "tie_word_embeddings": True},
     ),
-    "135m": lambda: LlamaConfig(
-        vocab_size=49152,
-        hidden_size=576,
-        intermediate_size=1536,
-        num_hidden_layers=30,
-        num_attention_heads=9,
-        num_key_value_heads=3,
-        max_position_embeddings=8192,
-        rope_theta=100000.0,
-        tie_word_embeddings=True,
-    ),
-    "0.6b": lambda: Qwen3Config(
-        **QWEN | {"max_position_embeddings": 40960},
-        hidden_size=1024,
-        intermediate_size=3072,
-        num_hidden_layers=28,
-        num_attention_heads=16,
-        num_key_value_heads=8,
-        head_dim=128,
-        tie_word_embeddings=True,
-    ),
-    "1.5b": lambda: Qwen2Config(
-        **QWEN | {"max_position_embeddings": 65536},
-        hidden_size=1536,
-        intermediate_size=8960,
-        num_hidden_layers=28,
-        num_attention_heads=12,
-        num_key_value_heads=2,
-        tie_word_embeddings=True,
-    ),
-    "7b": lambda: Qwen2Config(
-        **QWEN,
-        hidden_size=3584,
-        intermediate_size=18944,
-        num_hidden_layers=28,
-        num_attention_heads=28,
-        num_key_value_heads=4,
-        tie_word_embeddings=False,
+    "0.6b": (Qwen3Config, (151936, 1024, 3072, 28, 16, 8, 40960), QWEN | {"head_dim": 128}),
+    "1.5b": (Qwen2Config, (151936, 1536, 8960, 28, 12, 2, 65536), QWEN),
+    "7b": (
+        Qwen2Config,
+        (151936, 3584, 18944, 28, 28, 4, 32768),
+        QWEN | {"tie_word_embeddings": False},
     ),
 }
-"""Qwen2 (tiny, 1.5b, 7b: Qwen2.5's), SmolLM2's Llama (135m), Qwen3 (0.6b)."""
+"""Name -> class, sizes in the order of ``COLUMNS``, and what else it says.
+
+Qwen2 (tiny, 1.5b, 7b: Qwen2.5's), SmolLM2's Llama (135m), Qwen3 (0.6b)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +96,8 @@ class Ceilings:
 def config_of(shape: str) -> Any:
     """The transformers config of a named shape, of a real model or of a folder."""
     if shape in SHAPES:
-        config = SHAPES[shape]()
+        make, sizes, more = SHAPES[shape]
+        config = make(**dict(zip(COLUMNS, sizes, strict=True)), **more)
         config.bos_token_id, config.eos_token_id, config.pad_token_id = 0, 2, 2
         return config
     if shape in REAL:

@@ -25,6 +25,8 @@ from machine import MemoryWatch
 
 Row = dict[str, Any]
 Job = dict[str, Any]
+SIZES = ("prompts", "group_size", "prompt_tokens", "new_tokens")
+"""Of every workload."""
 
 
 @dataclass
@@ -57,6 +59,14 @@ def child_result(script: Path, side: Side, limit_seconds: float) -> Row:
     return result
 
 
+def required_result(script: Path, side: Side, limit_seconds: float) -> Row:
+    """The answer of a child without which nothing goes on; where it fails, the end of its log."""
+    answer = child_result(script, side, limit_seconds)
+    if "error" in answer:
+        raise SystemExit("\n".join([answer["error"], *answer["log"]]))
+    return answer
+
+
 def _wait(command: Sequence[str], environment: Mapping[str, str], out: Any, limit: float) -> int:
     process = subprocess.Popen(
         command, env=dict(environment), stdout=out, stderr=subprocess.STDOUT, process_group=0
@@ -85,6 +95,15 @@ def run_as_child(work: Callable[[Job], Row], arguments: Sequence[str]) -> bool:
     result["rss_peak_gib"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2)
     answer.write_text(json.dumps(result))
     return True
+
+
+def work_of(sides: Mapping[str, Callable[[Job], Row]], job: Job) -> Row:
+    """What a child does: the work of its job's side, on as many threads as the job says."""
+    import torch
+
+    if job["threads"]:
+        torch.set_num_threads(job["threads"])
+    return sides[job["side"]](job)
 
 
 def rate(tokens: int, seconds: Sequence[float], floor_seconds: float | None = None) -> Row:
@@ -119,6 +138,18 @@ def common_options(description: str, peers: Sequence[str]) -> argparse.ArgumentP
     add("--limit-seconds", type=float, default=1800, help="of each child process")
     add("--json", type=Path, help="write the result there, again after every child")
     return parser
+
+
+def size_options(parser: argparse.ArgumentParser, names: Sequence[str] = SIZES) -> None:
+    for name in names:
+        option = f"--{name.replace('_', '-')}"
+        parser.add_argument(option, type=int, help="instead of the workload's own")
+
+
+def given_sizes(options: argparse.Namespace) -> dict[str, int]:
+    """The sizes of a workload that the options name."""
+    given = {name: getattr(options, name, None) for name in (*SIZES, "slots")}
+    return {name: size for name, size in given.items() if size is not None}
 
 
 def parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse.Namespace:

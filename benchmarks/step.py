@@ -17,11 +17,10 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from machine import machine_facts, measure_ceilings
 from shapes import SHAPES
 from sides import (
     Job,
@@ -31,12 +30,16 @@ from sides import (
     child_result,
     common_options,
     finished_rows,
+    given_sizes,
     parse,
     peer_environment,
     print_head,
     print_table,
+    required_result,
     run_as_child,
     say,
+    size_options,
+    work_of,
     write_json,
 )
 from step_sides import SIDES
@@ -61,8 +64,10 @@ COLUMNS = {
     "mean |d|": "mismatch_mean:.1e",
     "max |d|": "mismatch_max:.1e",
 }
-SIZES = {"cuda": (64, 8, 128, 256), "cpu": (4, 4, 32, 16)}
-"""Prompts, group size, prompt tokens, new tokens."""
+USUAL = {
+    "cuda": TrainWorkload("step", "1.5b", 64, 8, 128, 256),
+    "cpu": TrainWorkload("step", "tiny", 4, 4, 32, 16),
+}
 SCRIPT = Path(__file__).resolve()
 
 
@@ -74,9 +79,7 @@ def main(arguments: list[str]) -> int:
     workload = workload_of(options, device)
     job = base_job(options) | {"device": device, "settings": options.settings}
     job |= {"workload": asdict(workload), "tokenizer": options.tokenizer}
-    facts = child_result(SCRIPT, Side("facts", job | {"side": "facts"}), options.limit_seconds)
-    if "error" in facts:
-        raise SystemExit("\n".join([facts["error"], *facts["log"]]))
+    facts = required_result(SCRIPT, Side("facts", job | {"side": "facts"}), options.limit_seconds)
     job["ceilings"] = facts["ceilings"]
     result: dict[str, Any] = {"benchmark": "step", "command": sys.argv, "dtype": options.dtype}
     result |= {key: facts[key] for key in ("machine", "ceilings")}
@@ -92,8 +95,7 @@ def parse_options(arguments: list[str]) -> argparse.Namespace:
     parser = common_options(__doc__ or "", ["trl"])
     add = parser.add_argument
     add("--shape", help=f"{', '.join(SHAPES)}, or a model folder; default 1.5b, tiny on a CPU")
-    for name in ("prompts", "group-size", "prompt-tokens", "new-tokens"):
-        add(f"--{name}", type=int, help="instead of the workload's own")
+    size_options(parser)
     add("--trl-mode", nargs="*", default=["hf", "vllm"], choices=["hf", "vllm"])
     add("--vllm-memory", type=float, default=0.4, help="TRL's vllm_gpu_memory_utilization")
     add("--tokenizer", default="", help="a tokenizer folder for TRL instead of the byte-level one")
@@ -102,18 +104,15 @@ def parse_options(arguments: list[str]) -> argparse.Namespace:
 
 
 def workload_of(options: argparse.Namespace, device: str) -> TrainWorkload:
-    own = (options.prompts, options.group_size, options.prompt_tokens, options.new_tokens)
-    sizes = [given or usual for given, usual in zip(own, SIZES[device], strict=True)]
-    shape = options.shape or ("1.5b" if device == "cuda" else "tiny")
-    return TrainWorkload("step", shape, *sizes)
+    usual = USUAL[device]
+    shape = options.shape or usual.shape
+    return replace(usual, shape=shape, **given_sizes(options))
 
 
 def run_sides(options: argparse.Namespace, job: Job, result: dict[str, Any]) -> None:
     sides = [] if options.only_peers else [Side("ponder", job | {"side": "ponder"})]
     if "trl" in options.vs:
-        saved = child_result(SCRIPT, Side("save", job | {"side": "save"}), options.limit_seconds)
-        if "error" in saved:
-            raise SystemExit("\n".join([saved["error"], *saved["log"]]))
+        required_result(SCRIPT, Side("save", job | {"side": "save"}), options.limit_seconds)
         environment = peer_environment(options.peer_path)
         environment |= {"VLLM_USE_FLASHINFER_SAMPLER": "0", "WANDB_MODE": "offline"}
         environment |= {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
@@ -129,14 +128,7 @@ def run_sides(options: argparse.Namespace, job: Job, result: dict[str, Any]) -> 
 
 
 def work(job: Job) -> Row:
-    import torch
-
-    if job["threads"]:
-        torch.set_num_threads(job["threads"])
-    if job["side"] == "facts":
-        ceilings = measure_ceilings(job["device"], job["dtype"])
-        return {"machine": machine_facts(), "ceilings": ceilings}
-    return SIDES[job["side"]](job)
+    return work_of(SIDES, job)
 
 
 if __name__ == "__main__":

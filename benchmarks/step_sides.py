@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
-from machine import timed
+from machine import measure_machine, timed
 from rollout_sides import allocated_peak, reset_peak, version
 from sides import Job, Row, rate
 from training import TrainWorkload, make_config, make_policy, settings_of
@@ -237,4 +237,9 @@ def step_row(seconds: list[float], workload: TrainWorkload, config: Any, job: Jo
     return row | {"slowest_seconds": max(seconds)}
 
 
-SIDES: dict[str, Callable[[Job], Row]] = {"save": run_save, "ponder": run_ponder, "trl": run_trl}
+SIDES: dict[str, Callable[[Job], Row]] = {
+    "facts": measure_machine,
+    "save": run_save,
+    "ponder": run_ponder,
+    "trl": run_trl,
+}

@@ -20,7 +20,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from machine import machine_facts, measure_ceilings, nominal_flops, timed
+from machine import measure_machine, nominal_flops, timed
 from rollout_sides import allocated_peak, reset_peak, version
 from sides import (
     Job,
@@ -30,12 +30,16 @@ from sides import (
     child_result,
     common_options,
     finished_rows,
+    given_sizes,
     parse,
     print_head,
     print_table,
     rate,
+    required_result,
     run_as_child,
     say,
+    size_options,
+    work_of,
     write_json,
 )
 from training import PaddedTrainer, TrainWorkload, make_config, make_policy, settings_of
@@ -75,9 +79,7 @@ def main(arguments: list[str]) -> int:
     options = parse_options(arguments)
     device = resolve_device(options.device).type
     job = base_job(options) | {"device": device, "settings": options.settings}
-    facts = child_result(SCRIPT, Side("facts", job | {"side": "facts"}), options.limit_seconds)
-    if "error" in facts:
-        raise SystemExit("\n".join([facts["error"], *facts["log"]]))
+    facts = required_result(SCRIPT, Side("facts", job | {"side": "facts"}), options.limit_seconds)
     job |= {"ceilings": facts["ceilings"], "nominal": nominal_flops(facts["machine"]["gpu"])}
     result: dict[str, Any] = {"benchmark": "train", "command": sys.argv, "dtype": options.dtype}
     result |= {key: facts[key] for key in ("machine", "ceilings")} | {"rows": []}
@@ -85,7 +87,7 @@ def main(arguments: list[str]) -> int:
         for name in options.workload or DEFAULTS[device]:
             for who in ([] if options.only_peers else ["ponder"]) + options.vs:
                 say(f"turn {turn + 1}: {name}, {who}")
-                fields = asdict(sized(WORKLOADS[name], options))
+                fields = asdict(replace(WORKLOADS[name], **given_sizes(options)))
                 side = Side(who, job | {"side": who, "workload": fields})
                 answer = child_result(SCRIPT, side, options.limit_seconds)
                 result["rows"] += finished_rows(answer, side, {"turn": turn, "workload": name})
@@ -99,26 +101,13 @@ def parse_options(arguments: list[str]) -> argparse.Namespace:
     parser = common_options(__doc__ or "", ["transformers"])
     add = parser.add_argument
     add("--workload", nargs="*", default=[], choices=WORKLOADS, help="default: the device's")
-    for name in ("prompts", "group-size", "prompt-tokens", "new-tokens"):
-        add(f"--{name}", type=int, help="instead of the workload's own")
+    size_options(parser)
     return parse(parser, arguments)
 
 
-def sized(workload: TrainWorkload, options: argparse.Namespace) -> TrainWorkload:
-    names = ("prompts", "group_size", "prompt_tokens", "new_tokens")
-    own = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
-    return replace(workload, **own)
-
-
 def work(job: Job) -> Row:
-    import torch
-
-    if job["threads"]:
-        torch.set_num_threads(job["threads"])
-    if job["side"] == "facts":
-        ceilings = measure_ceilings(job["device"], job["dtype"])
-        return {"machine": machine_facts(), "ceilings": ceilings}
-    return {"ponder": run_ponder, "transformers": run_transformers}[job["side"]](job)
+    sides = {"facts": measure_machine, "ponder": run_ponder, "transformers": run_transformers}
+    return work_of(sides, job)
 
 
 def run_ponder(job: Job) -> Row:
