@@ -11,7 +11,8 @@ from tests.generate.helpers import random_prompts, trainer_logprobs
 
 from ponder.config.rl import EngineConfig
 from ponder.errors import PonderError
-from ponder.generate.device import loop, scheduler
+from ponder.generate.device import loop, scheduler, step
+from ponder.generate.device.switches import switched
 from ponder.generate.local import LocalGenerator
 from ponder.models.tiny import make_tiny_model
 from ponder.types import Prompt, Sampling
@@ -35,6 +36,20 @@ def test_the_tokens_of_the_cpu_engine(sampling, lengths, common) -> None:
     prompts = random_prompts([common + length for length in lengths], common=common)
     found = DeviceGenerator(model, tokenizer).generate(prompts, 3, sampling, seed=5)
     assert_same(found, LocalGenerator(model, tokenizer).generate(prompts, 3, sampling, seed=5))
+
+
+@pytest.mark.parametrize("fewest", [2, 7])
+def test_two_halves_are_the_whole(fewest, monkeypatch) -> None:
+    monkeypatch.setattr(step, "FEWEST_OF_HALVES", fewest)
+    model, tokenizer = make_tiny_model(1)
+    prompts = random_prompts([3, 40, 33])
+    limits = [[1, 20, 33, 50, 50], [7, 7, 50, 50, 50], [50, 2, 50, 3, 40]]
+    sampling = Sampling(max_completion_tokens=50, ignore_end_tokens=True)
+    with switched(halves=True):
+        generator = DeviceGenerator(model, tokenizer, max_batch_size=11)
+        found = generator.generate(prompts, 5, sampling, 2, limits=limits)
+    expected = LocalGenerator(model, tokenizer).generate(prompts, 5, sampling, 2, limits=limits)
+    assert_same(found, expected)
 
 
 @pytest.mark.parametrize("length", [1, 2, 33, 65])

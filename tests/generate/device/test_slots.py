@@ -120,3 +120,17 @@ def test_the_mirror_is_copied_before_it_is_sent() -> None:
     slots.upload()
     slots._table[:] = np.int32(9)
     assert slots.page_table.tolist() == [[1, 3]]
+
+
+@pytest.mark.parametrize("cut", [0, 1, 4, 5, 9, 14])
+def test_runs_end_where_the_batch_is_cut(cut: int) -> None:
+    groups = [1] * 5 + [2] + [3] * 10
+    runs = _runs(groups, cut)
+    starts = [row for row, run in enumerate(runs) if run]
+    assert sum(runs) == len(groups)
+    for row in starts:
+        members = range(row, row + runs[row])
+        assert len({groups[member] for member in members}) == 1
+        assert not row < cut <= members[-1]
+    if cut in (0, 5):
+        assert runs == [5, 0, 0, 0, 0, 1, 8, 0, 0, 0, 0, 0, 0, 0, 2, 0]

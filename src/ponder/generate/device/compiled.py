@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from torch._inductor.compile_fx import compile_fx
 from torch.nn import functional as F
 
+from ponder.generate.device.fuse import join_products, rotate_inside
+from ponder.generate.device.switches import switches
 from ponder.models.layers import decoder_layers
 
 SIDE_BY_SIDE = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
@@ -32,15 +34,26 @@ def compiled_for_decode(model: Any, enabled: bool) -> Iterator[None]:
         for group in joined_linears(model):
             stack.enter_context(_as_one_product(group))
         for layer in layers:
-            layer.compile(backend=_inductor_without_repeats, dynamic=True)
+            layer.compile(backend=_inductor_of_fewer, dynamic=True)
             stack.callback(setattr, layer, "_compiled_call_impl", None)
         yield
 
 
-def _inductor_without_repeats(graph: torch.fx.GraphModule, inputs: list[Any]) -> Any:
-    """torch's own compiler, after equal products have become one (it would compute each)."""
-    drop_repeats(graph)
+def _inductor_of_fewer(graph: torch.fx.GraphModule, inputs: list[Any]) -> Any:
+    """torch's own compiler, after equal products have become one (it would compute each), and
+    what else the switches say."""
+    make_fewer(graph)
     return compile_fx(graph, inputs)
+
+
+def make_fewer(graph: torch.fx.GraphModule) -> None:
+    """Make fewer and larger operations of a decoder layer's."""
+    drop_repeats(graph)
+    chosen = switches()
+    if chosen.rotate_inside:
+        rotate_inside(graph)
+    if chosen.products_below:
+        join_products(graph, chosen.products_below)
 
 
 def drop_repeats(graph: torch.fx.GraphModule) -> int:

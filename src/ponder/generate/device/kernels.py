@@ -5,6 +5,57 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+from ponder.generate.device.dependent_kernels import let_next_start, wait_for_previous
+
+
+@triton.jit  # type: ignore[untyped-decorator]
+def _load_vectors(  # type: ignore[no-untyped-def]
+    start, dims, there, cos, sin, DIM: tl.constexpr, ROTATED: tl.constexpr
+):
+    """Numbers ``dims`` of the vectors at ``start``, with ``ROTATED`` turned by the angles whose
+    cosines and sines are at ``cos`` and ``sin``: the first half of a vector is the real part, the
+    second the imaginary. Read past the first-level cache, where kernels that overlap could find
+    what was there before."""
+    x = tl.load(start + dims, mask=there, other=0.0, cache_modifier=".cg")
+    if ROTATED:
+        partner = (dims + DIM // 2) % DIM
+        y = tl.load(start + partner, mask=there, other=0.0, cache_modifier=".cg").to(tl.float32)
+        y = tl.where(dims < DIM // 2, -y, y)
+        c = tl.load(cos + dims, mask=there, other=0.0).to(tl.float32)
+        s = tl.load(sin + dims, mask=there, other=0.0).to(tl.float32)
+        x = (x.to(tl.float32) * c + y * s).to(x.dtype)
+    return x
+
+
+@triton.jit  # type: ignore[untyped-decorator]
+def _load_cached(  # type: ignore[no-untyped-def]
+    pages, row_start, seen, dims, DTYPE: tl.constexpr, DIM: tl.constexpr
+):
+    """Cached vectors [columns, dims]. ``pages`` is where the cache's address stands: without the
+    promise that the address is aligned, loads would be of two bytes each."""
+    cached = tl.multiple_of(tl.load(pages).to(tl.pointer_type(DTYPE)), 16)
+    there = seen[:, None] & (dims < DIM)[None, :]
+    return tl.load(cached + row_start[:, None] + dims[None, :], mask=there, other=0.0)
+
+
+@triton.jit  # type: ignore[untyped-decorator]
+def _attend(  # type: ignore[no-untyped-def]
+    q, k, v, seen, top, total, mixed, log2_scale, PRECISION: tl.constexpr
+):
+    """Some more columns: (largest score, sum of exponentials, mixed values) with them.
+
+    Where no column so far was seen, what is summed up fades to 0 with the first that is.
+    """
+    scores = tl.dot(q, tl.trans(k), input_precision=PRECISION) * log2_scale
+    scores = tl.where(seen[None, :], scores, -1e30)
+    higher = tl.maximum(top, tl.max(scores, 1))
+    weights = tl.exp2(scores - higher[:, None])
+    fade = tl.exp2(top - higher)
+    total = total * fade + tl.sum(weights, 1)
+    mixed = mixed * fade[:, None]
+    mixed = tl.dot(weights.to(v.dtype), v, mixed, input_precision=PRECISION)
+    return higher, total, mixed
+
 
 @triton.jit  # type: ignore[untyped-decorator]
 def prompt_attention(  # type: ignore[no-untyped-def]
@@ -13,11 +64,14 @@ def prompt_attention(  # type: ignore[no-untyped-def]
     page_table,
     prefix_lengths,
     runs,
+    cos,
+    sin,
     partial,
     partial_lse,
     scale,
     query_row,
     query_head,
+    rope_row,
     table_row,
     DTYPE: tl.constexpr,
     HEADS: tl.constexpr,
@@ -29,6 +83,8 @@ def prompt_attention(  # type: ignore[no-untyped-def]
     VALUE_PAD: tl.constexpr,
     PAGE: tl.constexpr,
     BLOCK: tl.constexpr,
+    ROTATED: tl.constexpr,
+    DEPENDENT: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
     """One program: a run of sequences with the same prompt, one key head, the prompt's columns.
@@ -36,6 +92,8 @@ def prompt_attention(  # type: ignore[no-untyped-def]
     Each page is read once for the whole run. Writes the mixed values and the base-2 logarithm of
     the sum of exponentials for ``decode_attention`` to go on from. Grid: (rows, kv_heads).
     """
+    wait_for_previous(DEPENDENT)  # first: who starts early may read what this kernel may
+    let_next_start(DEPENDENT)
     row = tl.program_id(0)
     kv_head = tl.program_id(1)
     run = tl.load(runs + row)
@@ -46,50 +104,52 @@ def prompt_attention(  # type: ignore[no-untyped-def]
     places = tl.arange(0, ROWS_PAD)
     member = places // group
     ok = member < run
-    head = (row + member) * HEADS + kv_head * group + places % group
+    in_row = kv_head * group + places % group
     dims = tl.arange(0, KEY_PAD)
     value_dims = tl.arange(0, VALUE_PAD)
-    places_in_block = tl.arange(0, BLOCK)
-    start = (row + member) * query_row + (kv_head * group + places % group) * query_head
-    q = tl.load(
-        query + start[:, None] + dims[None, :],
-        mask=ok[:, None] & (dims < KEY_DIM)[None, :],
-        other=0.0,
-    )
-    keys = tl.multiple_of(tl.load(pages).to(tl.pointer_type(DTYPE)), 16)
-    values = tl.multiple_of(tl.load(pages + 1).to(tl.pointer_type(DTYPE)), 16)
+    start = query + ((row + member) * query_row + in_row * query_head)[:, None]
+    there = ok[:, None] & (dims < KEY_DIM)[None, :]
+    angle = ((row + member) * rope_row)[:, None]
+    q = _load_vectors(start, dims[None, :], there, cos + angle, sin + angle, KEY_DIM, ROTATED)
     log2_scale = scale * 1.4426950408889634
     top = tl.full([ROWS_PAD], -1e30, tl.float32)
     total = tl.zeros([ROWS_PAD], tl.float32)
     mixed = tl.zeros([ROWS_PAD, VALUE_PAD], tl.float32)
     for first in range(0, prefix, BLOCK):
-        columns = first + places_in_block
+        columns = first + tl.arange(0, BLOCK)
         seen = columns < prefix
         page = tl.load(page_table + row * table_row + columns // PAGE, mask=seen, other=0)
-        token = page.to(tl.int64) * PAGE + columns % PAGE
-        k = tl.load(
-            keys + (token * KV_HEADS + kv_head)[:, None] * KEY_DIM + dims[None, :],
-            mask=seen[:, None] & (dims < KEY_DIM)[None, :],
-            other=0.0,
-        )
-        v = tl.load(
-            values + (token * KV_HEADS + kv_head)[:, None] * VALUE_DIM + value_dims[None, :],
-            mask=seen[:, None] & (value_dims < VALUE_DIM)[None, :],
-            other=0.0,
-        )
-        scores = tl.dot(q, tl.trans(k), input_precision=PRECISION) * log2_scale
-        scores = tl.where(seen[None, :], scores, -1e30)
-        higher = tl.maximum(top, tl.max(scores, 1))
-        weights = tl.exp2(scores - higher[:, None])
-        fade = tl.exp2(top - higher)
-        total = total * fade + tl.sum(weights, 1)
-        mixed = mixed * fade[:, None]
-        mixed = tl.dot(weights.to(v.dtype), v, mixed, input_precision=PRECISION)
-        top = higher
+        vector = (page.to(tl.int64) * PAGE + columns % PAGE) * KV_HEADS + kv_head
+        k = _load_cached(pages, vector * KEY_DIM, seen, dims, DTYPE, KEY_DIM)
+        v = _load_cached(pages + 1, vector * VALUE_DIM, seen, value_dims, DTYPE, VALUE_DIM)
+        top, total, mixed = _attend(q, k, v, seen, top, total, mixed, log2_scale, PRECISION)
     mixed = mixed / total[:, None]
+    head = (row + member) * HEADS + in_row
     there = ok[:, None] & (value_dims < VALUE_DIM)[None, :]
     tl.store(partial + head[:, None] * VALUE_DIM + value_dims[None, :], mixed, mask=there)
     tl.store(partial_lse + head, top + tl.log2(total), mask=ok)
+
+
+@triton.jit  # type: ignore[untyped-decorator]
+def _columns(  # type: ignore[no-untyped-def]
+    prefix, own, run, window, PAGE: tl.constexpr, SPLITS: tl.constexpr, MIN_SPLIT: tl.constexpr
+):
+    """Of a sequence: (first column of its own, end of the cached ones, oldest position seen, first
+    page to attend to, pages of a split, splits). ``run`` is 1 if it reads its prompt itself.
+
+    A column is a place in the sequence's pages: the prompt's, a gap to the end of its last page,
+    its own.
+    """
+    first_own = (prefix + PAGE - 1) // PAGE * PAGE
+    end = first_own + own
+    oldest = tl.maximum(prefix + own - window + 1, 0)
+    start = tl.where(oldest < prefix, oldest, first_own + oldest - prefix) // PAGE
+    start = tl.where(run != 1, first_own // PAGE, start)
+    num_pages = tl.cdiv(end, PAGE) - start
+    num_splits = tl.minimum(tl.maximum(num_pages // MIN_SPLIT, 1), SPLITS)
+    length = tl.maximum(tl.cdiv(num_pages, num_splits), 1)
+    num_splits = tl.maximum(tl.cdiv(num_pages, length), 1)  # none of them empty: 0 / 0 is nan
+    return first_own, end, oldest, start, length, num_splits
 
 
 @triton.jit  # type: ignore[untyped-decorator]
@@ -103,6 +163,8 @@ def decode_attention(  # type: ignore[no-untyped-def]
     own_lengths,
     active,
     runs,
+    cos,
+    sin,
     of_prompt,
     of_prompt_lse,
     out,
@@ -116,6 +178,7 @@ def decode_attention(  # type: ignore[no-untyped-def]
     key_head,
     value_row,
     value_head,
+    rope_row,
     table_row,
     DTYPE: tl.constexpr,
     HEADS: tl.constexpr,
@@ -131,37 +194,34 @@ def decode_attention(  # type: ignore[no-untyped-def]
     SPLITS: tl.constexpr,
     MIN_SPLIT: tl.constexpr,
     HAS_RUNS: tl.constexpr,
+    ROTATED: tl.constexpr,
+    DEPENDENT: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
     """One program: one sequence, some query heads of one key head, one part of its columns.
 
-    Split 0 also writes the new token's key and value to its page and attends to them. A column is
-    a place in the sequence's pages: the prompt's, a gap to the end of its last page, its own. With
-    ``HAS_RUNS``, ``prompt_attention`` has done the prompt of rows whose run is not 1.
+    Split 0 also writes the new token's key and value to its page and attends to them. With
+    ``HAS_RUNS``, ``prompt_attention`` has done the prompt of rows whose run is not 1; it may still
+    be at it until this one asks for what it wrote.
     Grid: (rows, kv_heads * blocks of heads, splits).
     """
+    let_next_start(DEPENDENT)
+    wait_for_previous(DEPENDENT and not HAS_RUNS)
     row = tl.program_id(0)
     blocks: tl.constexpr = (HEADS // KV_HEADS + HEAD_BLOCK - 1) // HEAD_BLOCK
     kv_head = tl.program_id(1) // blocks
     block = tl.program_id(1) % blocks
     split = tl.program_id(2)
-    if tl.load(active + row) == 0:
-        return
+    run = 1
+    if HAS_RUNS:
+        run = tl.load(runs + row)
     prefix = tl.load(prefix_lengths + row)
     own = tl.load(own_lengths + row)
-    first_own = (prefix + PAGE - 1) // PAGE * PAGE
-    end = first_own + own
-    oldest = tl.maximum(prefix + own - window + 1, 0)
-    start = tl.where(oldest < prefix, oldest, first_own + oldest - prefix) // PAGE
-    is_shared = False
-    if HAS_RUNS:
-        is_shared = tl.load(runs + row) != 1
-        start = tl.where(is_shared, first_own // PAGE, start)
-    num_pages = tl.cdiv(end, PAGE) - start
-    num_splits = tl.minimum(tl.maximum(num_pages // MIN_SPLIT, 1), SPLITS)
-    length = tl.maximum(tl.cdiv(num_pages, num_splits), 1)
-    num_splits = tl.maximum(tl.cdiv(num_pages, length), 1)  # none of them empty: 0 / 0 is nan
-    if split >= num_splits:
+    first_own, end, oldest, start, length, num_splits = _columns(
+        prefix, own, run, window, PAGE, SPLITS, MIN_SPLIT
+    )
+    if (tl.load(active + row) == 0) | (split >= num_splits):
+        wait_for_previous(DEPENDENT)
         return
     start = start + split * length
     stop = tl.minimum(start + length, tl.cdiv(end, PAGE))
@@ -171,76 +231,43 @@ def decode_attention(  # type: ignore[no-untyped-def]
     head_ok = in_group < HEADS // KV_HEADS
     dims = tl.arange(0, KEY_PAD)
     value_dims = tl.arange(0, VALUE_PAD)
-    places = tl.arange(0, PAGE)
-    q = tl.load(
-        query + row * query_row + head[:, None] * query_head + dims[None, :],
-        mask=head_ok[:, None] & (dims < KEY_DIM)[None, :],
-        other=0.0,
-    )
-    # Without the promise of aligned addresses, loads would be of two bytes each.
-    keys = tl.multiple_of(tl.load(pages).to(tl.pointer_type(DTYPE)), 16)
-    values = tl.multiple_of(tl.load(pages + 1).to(tl.pointer_type(DTYPE)), 16)
+    cos += row * rope_row
+    sin += row * rope_row
+    there = head_ok[:, None] & (dims < KEY_DIM)[None, :]
+    in_query = query + row * query_row + head[:, None] * query_head
+    q = _load_vectors(in_query, dims[None, :], there, cos, sin, KEY_DIM, ROTATED)
     log2_scale = scale * 1.4426950408889634
 
     top = tl.full([HEAD_BLOCK], -1e30, tl.float32)
     total = tl.zeros([HEAD_BLOCK], tl.float32)
     mixed = tl.zeros([HEAD_BLOCK, VALUE_PAD], tl.float32)
     for number in range(start, stop):
-        columns = number * PAGE + places
+        columns = number * PAGE + tl.arange(0, PAGE)
         position = tl.where(columns < prefix, columns, columns - first_own + prefix)
         seen = (columns < end) & ((columns < prefix) | (columns >= first_own))
         seen = seen & (position >= oldest)
         page = tl.load(page_table + row * table_row + number)
-        token = page.to(tl.int64) * PAGE + places
-        k = tl.load(
-            keys + (token * KV_HEADS + kv_head)[:, None] * KEY_DIM + dims[None, :],
-            mask=seen[:, None] & (dims < KEY_DIM)[None, :],
-            other=0.0,
-        )
-        v = tl.load(
-            values + (token * KV_HEADS + kv_head)[:, None] * VALUE_STRIDE + value_dims[None, :],
-            mask=seen[:, None] & (value_dims < VALUE_DIM)[None, :],
-            other=0.0,
-        )
-        scores = tl.dot(q, tl.trans(k), input_precision=PRECISION) * log2_scale
-        scores = tl.where(seen[None, :], scores, -1e30)
-        higher = tl.maximum(top, tl.max(scores, 1))
-        weights = tl.exp2(scores - higher[:, None])
-        weights = tl.where(seen[None, :], weights, 0.0)
-        fade = tl.exp2(top - higher)
-        total = total * fade + tl.sum(weights, 1)
-        mixed = mixed * fade[:, None]
-        mixed = tl.dot(weights.to(v.dtype), v, mixed, input_precision=PRECISION)
-        top = higher
+        vector = (page.to(tl.int64) * PAGE + tl.arange(0, PAGE)) * KV_HEADS + kv_head
+        k = _load_cached(pages, vector * KEY_DIM, seen, dims, DTYPE, KEY_DIM)
+        v = _load_cached(pages + 1, vector * VALUE_STRIDE, seen, value_dims, DTYPE, VALUE_DIM)
+        top, total, mixed = _attend(q, k, v, seen, top, total, mixed, log2_scale, PRECISION)
 
     if split == 0:
-        page = tl.load(page_table + row * table_row + end // PAGE)
-        token = page.to(tl.int64) * PAGE + end % PAGE
-        k_new = tl.load(
-            new_key + row * key_row + kv_head * key_head + dims, mask=dims < KEY_DIM, other=0.0
-        )
-        if IS_LATENT:
-            v_new = tl.load(
-                new_key + row * key_row + kv_head * key_head + value_dims,
-                mask=value_dims < VALUE_DIM,
-                other=0.0,
-            )
-        else:
-            v_new = tl.load(
-                new_value + row * value_row + kv_head * value_head + value_dims,
-                mask=value_dims < VALUE_DIM,
-                other=0.0,
-            )
+        new_key += row * key_row + kv_head * key_head
+        k_new = _load_vectors(new_key, dims, dims < KEY_DIM, cos, sin, KEY_DIM, ROTATED)
+        new_value += row * value_row + kv_head * value_head
+        as_value = new_key if IS_LATENT else new_value
+        is_value = value_dims < VALUE_DIM
+        v_new = _load_vectors(as_value, value_dims, is_value, cos, sin, VALUE_DIM, False)
         if block == 0:
-            tl.store(
-                keys + (token * KV_HEADS + kv_head) * KEY_DIM + dims, k_new, mask=dims < KEY_DIM
-            )
+            page = tl.load(page_table + row * table_row + end // PAGE)
+            vector = (page.to(tl.int64) * PAGE + end % PAGE) * KV_HEADS + kv_head
+            keys = tl.multiple_of(tl.load(pages).to(tl.pointer_type(DTYPE)), 16)
+            tl.store(keys + vector * KEY_DIM + dims, k_new, mask=dims < KEY_DIM)
             if not IS_LATENT:
-                tl.store(
-                    values + (token * KV_HEADS + kv_head) * VALUE_STRIDE + value_dims,
-                    v_new,
-                    mask=value_dims < VALUE_DIM,
-                )
+                values = tl.multiple_of(tl.load(pages + 1).to(tl.pointer_type(DTYPE)), 16)
+                place = values + vector * VALUE_STRIDE + value_dims
+                tl.store(place, v_new, mask=is_value)
         score = tl.sum(q.to(tl.float32) * k_new.to(tl.float32)[None, :], 1) * log2_scale
         higher = tl.maximum(top, score)
         fade = tl.exp2(top - higher)
@@ -248,8 +275,8 @@ def decode_attention(  # type: ignore[no-untyped-def]
         total = total * fade + weight
         mixed = mixed * fade[:, None] + weight[:, None] * v_new.to(tl.float32)[None, :]
         top = higher
-
-        if is_shared:
+        wait_for_previous(DEPENDENT)
+        if run != 1:
             lse = tl.load(of_prompt_lse + row * HEADS + head, mask=head_ok, other=-1e30)
             prompt = tl.load(
                 of_prompt + (row * HEADS + head)[:, None] * VALUE_DIM + value_dims[None, :],
@@ -262,6 +289,8 @@ def decode_attention(  # type: ignore[no-untyped-def]
             total = total * fade + weight
             mixed = mixed * fade[:, None] + weight[:, None] * prompt
             top = higher
+    else:
+        wait_for_previous(DEPENDENT)
 
     mixed = mixed / total[:, None]
     ok = head_ok[:, None] & (value_dims < VALUE_DIM)[None, :]
@@ -294,28 +323,23 @@ def merge_splits(  # type: ignore[no-untyped-def]
     SPLITS: tl.constexpr,
     MIN_SPLIT: tl.constexpr,
     HAS_RUNS: tl.constexpr,
+    DEPENDENT: tl.constexpr,
 ):
     """Weigh the parts of ``decode_attention`` by their sums of exponentials.
 
     Grid: (rows, heads).
     """
+    let_next_start(DEPENDENT)
+    wait_for_previous(DEPENDENT)
     row = tl.program_id(0)
     head = tl.program_id(1)
-    if tl.load(active + row) == 0:
-        return
+    run = 1
+    if HAS_RUNS:
+        run = tl.load(runs + row)
     prefix = tl.load(prefix_lengths + row)
     own = tl.load(own_lengths + row)
-    first_own = (prefix + PAGE - 1) // PAGE * PAGE
-    end = first_own + own
-    oldest = tl.maximum(prefix + own - window + 1, 0)
-    start = tl.where(oldest < prefix, oldest, first_own + oldest - prefix) // PAGE
-    if HAS_RUNS:
-        start = tl.where(tl.load(runs + row) != 1, first_own // PAGE, start)
-    num_pages = tl.cdiv(end, PAGE) - start
-    num_splits = tl.minimum(tl.maximum(num_pages // MIN_SPLIT, 1), SPLITS)
-    length = tl.maximum(tl.cdiv(num_pages, num_splits), 1)
-    num_splits = tl.maximum(tl.cdiv(num_pages, length), 1)
-    if num_splits == 1:
+    _, _, _, _, _, num_splits = _columns(prefix, own, run, window, PAGE, SPLITS, MIN_SPLIT)
+    if (tl.load(active + row) == 0) | (num_splits == 1):
         return
     splits = tl.arange(0, SPLITS)
     dims = tl.arange(0, VALUE_PAD)

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ponder.generate.device.switches import switches
 from ponder.generate.pages import PAGE_TOKENS
 
 HEAD_BLOCK = 16
@@ -41,6 +42,8 @@ def decode_attention(
     splits: int,
     value_dim: int,
     is_latent: bool,
+    cos: Tensor | None = None,
+    sin: Tensor | None = None,
 ) -> Tensor:
     """Attention of one new token per sequence over its pages, which take in its key and value.
 
@@ -54,6 +57,8 @@ def decode_attention(
         window: tokens that a token sees, itself included.
         splits: parts of a sequence that may be computed side by side, a power of 2.
         is_latent: ``value`` is ignored, the first ``value_dim`` numbers of the keys are the values.
+        cos, sin: [N, ..., key_dim], one vector a row: query and key are not rotated yet, and are
+            rotated by these angles (see ``fuse.rotate_inside``).
 
     Returns:
         [N, heads, 1, value_dim]; rows that are not active hold anything.
@@ -82,28 +87,40 @@ def decode_attention(
     }  # fmt: skip
     least = MANY_PAGES if splits <= MANY_SPLITS else FEW_PAGES
     cut: dict[str, Any] = {"SPLITS": splits, "MIN_SPLIT": least, "HAS_RUNS": has_runs}
+    early = dependent_launch()
+    angles = (query, query, 0) if cos is None or sin is None else (cos, sin, cos.stride(0))
+    common["DEPENDENT"], shape["ROTATED"] = bool(early), cos is not None
     if has_runs:
         kernels.prompt_attention[(num_rows, kv_heads)](
-            query, pages, page_table, prefix, runs, *of_prompt, scale,
-            query.stride(0), query.stride(1), page_table.stride(0),
+            query, pages, page_table, prefix, runs, *angles[:2], *of_prompt, scale,
+            query.stride(0), query.stride(1), angles[2], page_table.stride(0),
             ROWS_PAD=triton.next_power_of_2(max(LONGEST_RUN * group, HEAD_BLOCK)),
             BLOCK=PAGE_TOKENS if exact else 2 * PAGE_TOKENS, **common, **shape,
-            num_warps=4, num_stages=1 if exact else 2,
+            num_warps=4, num_stages=1 if exact else 2, **early,
         )  # fmt: skip
     kernels.decode_attention[(num_rows, kv_heads * -(-group // HEAD_BLOCK), splits)](
-        query, key, value, pages, page_table, prefix, own, active, runs, *of_prompt, out, *parts,
-        scale, window,
+        query, key, value, pages, page_table, prefix, own, active, runs, *angles[:2], *of_prompt,
+        out, *parts, scale, window,
         query.stride(0), query.stride(1), key.stride(0), key.stride(1), value.stride(0),
-        value.stride(1), page_table.stride(0),
+        value.stride(1), angles[2], page_table.stride(0),
         HEAD_BLOCK=HEAD_BLOCK, VALUE_STRIDE=key_dim if is_latent else value_dim,
         IS_LATENT=is_latent, **common, **shape, **cut,
         num_warps=4 if exact or is_latent else 1, num_stages=1 if exact or is_latent else 2,
+        **early,
     )  # fmt: skip
     if splits > 1:
         kernels.merge_splits[(num_rows, heads)](
-            *parts, prefix, own, active, runs, out, window, **common, **cut, num_warps=2
+            *parts, prefix, own, active, runs, out, window, **common, **cut, num_warps=2, **early
         )
     return out
+
+
+def dependent_launch() -> dict[str, bool]:
+    """What a launch must say for its kernel to start before the one ahead of it has ended.
+
+    Such a kernel asks the device to wait (``gdc_wait``) before it touches what others write.
+    """
+    return {"launch_pdl": True} if switches().dependent else {}
 
 
 def _padded(size: int) -> int:
@@ -135,5 +152,7 @@ def _(
     splits: int,
     value_dim: int,
     is_latent: bool,
+    cos: Tensor | None = None,
+    sin: Tensor | None = None,
 ) -> Tensor:
     return query.new_empty(query.shape[0], query.shape[1], 1, value_dim)

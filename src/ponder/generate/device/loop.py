@@ -17,7 +17,7 @@ from ponder.generate.device.cache import KvCache
 from ponder.generate.device.host import to_device
 from ponder.generate.device.scheduler import PREFILL_TOKENS, Scheduler, Span
 from ponder.generate.device.slots import CHUNK_STEPS, Slots
-from ponder.generate.device.step import DecodeStep, Graphs
+from ponder.generate.device.step import DecodeStep, Graphs, half_of
 from ponder.generate.ending import Ending
 from ponder.generate.pages import PAGE_TOKENS, SharedPrefix
 from ponder.generate.run import GenerateStats, num_common
@@ -93,7 +93,7 @@ class Loop:
         kept = [places[id(row)] for row in rows if id(row) in places]
         is_new = len(kept) != len(before) or len(rows) != len(before)
         if is_new:
-            slots.arrange(rows, kept)
+            slots.arrange(rows, kept, half_of(self._bucket(len(rows))))
         for place, row in enumerate(rows):
             if id(row) in grown:
                 slots.set_pages(place, row)
@@ -110,6 +110,11 @@ class Loop:
                 self._device.step.run_once(len(rows), self._sampling)
         self.stats.num_steps += steps
         return steps
+
+    def _bucket(self, num_rows: int) -> int:
+        """Rows that a step computes for ``num_rows``."""
+        graphs = self._device.graphs
+        return num_rows if graphs is None else graphs.bucket(num_rows)
 
     def _captured(self) -> bool:
         """Whether a graph was captured just now, which leaves the slots inactive."""

@@ -59,8 +59,11 @@ class Slots:
         self._table = np.zeros((max_rows, width), np.int32)
         self._groups: list[int] = []
 
-    def arrange(self, rows: Many[Sequence], kept: Many[int]) -> None:
-        """Make ``rows`` the sequences; the first ``len(kept)`` were the rows ``kept`` before."""
+    def arrange(self, rows: Many[Sequence], kept: Many[int], cut: int = 0) -> None:
+        """Make ``rows`` the sequences; the first ``len(kept)`` were the rows ``kept`` before.
+
+        No run goes on past row ``cut``.
+        """
         count = len(kept)
         places = list(kept)
         self._table[:count] = self._table[places]
@@ -74,7 +77,7 @@ class Slots:
             own, prefix = len(row.token_ids), row.group.num_cached
             self._host[:, place] = (row.next_input, own, 1, prefix, row.key, row.limit, 1)
         self._host[:, len(rows) :] = 0  # rows that a larger graph runs along: not active
-        self._host[_FIELDS.index("runs"), : len(rows)] = _runs(self._groups)
+        self._host[_FIELDS.index("runs"), : len(rows)] = _runs(self._groups, cut)
         self.num_rows = len(rows)
 
     def set_pages(self, place: int, row: Sequence) -> None:
@@ -113,11 +116,12 @@ class Slots:
         self.step.zero_()
 
 
-def _runs(groups: Many[int]) -> list[int]:
+def _runs(groups: Many[int], cut: int = 0) -> list[int]:
     """For each row 1 if its neighbours are of other groups; else the length of its run of at most
-    ``LONGEST_RUN`` rows at the run's first row, and 0 at the others."""
+    ``LONGEST_RUN`` rows at the run's first row, and 0 at the others. A run ends before ``cut``."""
     runs: list[int] = []
-    for _, members in itertools.groupby(groups):
+    sides = enumerate(groups)
+    for _, members in itertools.groupby(sides, lambda row: (row[1], row[0] < cut)):
         left = len(list(members))
         while left:
             length = min(left, LONGEST_RUN)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from ponder.generate.device.attention import DecodePass
 from ponder.generate.device.cache import KvCache
 from ponder.generate.device.draw import draw_on_device
 from ponder.generate.device.slots import Slots
+from ponder.generate.device.switches import switches
 from ponder.generate.sampling import uniforms
 from ponder.types import Sampling
 
@@ -24,6 +26,9 @@ PROGRAMS = 1024
 """Programs that fill the GPU: about eight for each of an H100's 132 multiprocessors."""
 
 MOST_SPLITS = 64
+
+FEWEST_OF_HALVES = 256
+"""Rows of a batch that is worth being cut in two."""
 
 
 class Stops:
@@ -71,30 +76,40 @@ class DecodeStep:
     def run_once(self, num_rows: int, sampling: Sampling) -> None:
         """One token for each active one of the first ``num_rows`` rows."""
         slots = self._slots
-        token, own = slots.token[:num_rows], slots.own[:num_rows]
-        engine_pass = DecodePass(
-            self._cache,
-            slots.page_table,
-            slots.prefix,
-            slots.own,
-            slots.active,
-            slots.runs,
-            self.splits(num_rows),
-        )
-        positions = slots.prefix[:num_rows] + own
-        logits = self._logits(token.unsqueeze(1), positions.unsqueeze(1), engine_pass)
-        drawn, logprobs = draw_on_device(logits, uniforms(slots.key[:num_rows], own), sampling)
+        cut = half_of(num_rows)
+        parts = [(0, cut), (cut, num_rows)] if cut else [(0, num_rows)]
+        splits = self.splits(num_rows)
+        works = [partial(self._forward, *part, splits) for part in parts]
+        results = side_by_side(works, slots.step.device)
+        logits = self._logits(results[0] if len(results) == 1 else torch.cat(results))
+        uniform = uniforms(slots.key[:num_rows], slots.own[:num_rows])
+        drawn, logprobs = draw_on_device(logits, uniform, sampling)
         self._advance(num_rows, drawn, logprobs)
 
-    def _logits(self, ids: Tensor, positions: Tensor, engine_pass: Any) -> Tensor:
-        """[N, V], float32."""
-        inputs = {"input_ids": ids, "position_ids": positions, "use_cache": False}
+    def _forward(self, first: int, end: int, splits: int) -> Tensor:
+        """Of the rows from ``first`` to ``end`` what ``_logits`` makes logits of: [rows, .]."""
+        slots = self._slots
+        columns = (slots.page_table, slots.prefix, slots.own, slots.active, slots.runs)
+        page_table, prefix, own, active, runs = (column[first:] for column in columns)
+        engine_pass = DecodePass(self._cache, page_table, prefix, own, active, runs, splits)
+        positions = slots.prefix[first:end] + slots.own[first:end]
+        inputs = {
+            "input_ids": slots.token[first:end].unsqueeze(1),
+            "position_ids": positions.unsqueeze(1),
+            "use_cache": False,
+        }
+        if self._plain_head:
+            hidden = self._model.base_model(**inputs, engine_pass=engine_pass).last_hidden_state
+            return hidden[:, -1]  # type: ignore[no-any-return]
+        logits: Tensor = self._model(**inputs, engine_pass=engine_pass).logits
+        return logits[:, -1]
+
+    def _logits(self, last: Tensor) -> Tensor:
+        """[N, V] float32 of last hidden states, or of logits in the model's own type."""
         if not self._plain_head:
-            logits: Tensor = self._model(**inputs, engine_pass=engine_pass).logits
-            return logits[:, -1].float()
-        hidden = self._model.base_model(**inputs, engine_pass=engine_pass).last_hidden_state[:, -1]
+            return last.float()
         head = self._model.get_output_embeddings()
-        return product_float32(hidden, head.weight, head.bias)
+        return product_float32(last, head.weight, head.bias)
 
     def _advance(self, num_rows: int, drawn: Tensor, logprobs: Tensor) -> None:
         """Write the tokens down and move the active rows on."""
@@ -109,6 +124,27 @@ class DecodeStep:
         over = stops.is_end[drawn] | (own >= slots.limit[:num_rows])
         active.mul_(~over)
         slots.step.add_(1)
+
+
+def half_of(num_rows: int) -> int:
+    """Where a batch of ``num_rows`` is cut in two (``Switches.halves``); 0: it is not."""
+    return num_rows // 2 if switches().halves and num_rows >= FEWEST_OF_HALVES else 0
+
+
+def side_by_side(works: Sequence[Callable[[], Tensor]], device: torch.device) -> list[Tensor]:
+    """The results of ``works``, on a CUDA device each but the first in a stream of its own."""
+    if device.type != "cuda" or len(works) == 1:
+        return [work() for work in works]
+    here = torch.cuda.current_stream(device)
+    streams = [torch.cuda.Stream(device) for _ in works[1:]]  # type: ignore[no-untyped-call]
+    for stream in streams:
+        stream.wait_stream(here)
+    results = [works[0]()]
+    for stream, work in zip(streams, works[1:], strict=True):
+        with torch.cuda.stream(stream):
+            results.append(work())
+        here.wait_stream(stream)
+    return results
 
 
 def product_float32(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -136,13 +172,17 @@ class Graphs:
 
     def prepare(self, num_rows: int, sampling: Sampling) -> torch.cuda.CUDAGraph:
         """The graph for at least ``num_rows`` rows. Capturing makes all rows inactive."""
-        bucket = next((size for size in BUCKETS if size >= num_rows), self._slots.max_rows)
-        bucket = min(bucket, self._slots.max_rows)
+        bucket = self.bucket(num_rows)
         key = (bucket, sampling.temperature, sampling.top_p, sampling.top_k)
         self._captured = key not in self._graphs
         if self._captured:
             self._graphs[key] = self._capture(bucket, sampling)
         return self._graphs[key]
+
+    def bucket(self, num_rows: int) -> int:
+        """Rows of the graph that ``num_rows`` take."""
+        bucket = next((size for size in BUCKETS if size >= num_rows), self._slots.max_rows)
+        return min(bucket, self._slots.max_rows)
 
     def captured_now(self) -> bool:
         """Whether the last ``prepare`` had to capture."""
