@@ -20,8 +20,7 @@ from ponder.errors import PonderError
 from ponder.evals.evaluate import result_of
 from ponder.evals.result import EvalResult
 from ponder.problems.kinds import same_source
-from ponder.problems.split import build_problems
-from ponder.problems.tabular import is_benchmark, split_problems
+from ponder.problems.measured import heldout_problems, measured_problems
 from ponder.rollout.rollout import rollout
 from ponder.rollout.scorer import RuleScorer
 from ponder.types import Group, Problem
@@ -66,18 +65,15 @@ def choose_problems(
     (``trained``: the run's config) these are held-out problems; otherwise, and of benchmarks, all
     rows count.
     """
-    procedural = config.task is not None or config.mixture is not None
-    named = config.name is not None and not is_benchmark(config)
-    has_split = config.heldout_split is not None or named
     seen = trained is not None and same_source(config, trained.problems)
     name = config.task or config.name or config.hub or str(config.path)
-    if procedural or has_split or seen:
-        source = build_problems(config, seed=0).heldout
-        if not len(source):
-            raise PonderError("--problems", name, "it has no held-out problems")
-        count = min(num_problems, len(source))
-        return [source[i] for i in range(count)], f"held-out problems of {name}"
-    return split_problems(config)[:num_problems], f"problems of {name}"
+    if seen:
+        problems, held_out = heldout_problems(config, num_problems), True
+    else:
+        problems, held_out = measured_problems(config, num_problems, all_rows=True)
+    if not problems:
+        raise PonderError("--problems", name, "it has no held-out problems")
+    return problems, f"held-out problems of {name}" if held_out else f"problems of {name}"
 
 
 def measure(
