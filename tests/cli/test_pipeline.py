@@ -12,7 +12,8 @@ from tests.pipeline.fakes import KINDS, RECIPE
 
 from ponder.cli import pipeline as command
 from ponder.cli.main import main
-from ponder.cli.pipeline_watch import PipelineWatch, size_text
+from ponder.cli.pipeline_watch import PipelineWatch
+from ponder.pipeline.words import size_text
 
 
 @pytest.fixture(autouse=True)

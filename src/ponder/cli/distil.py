@@ -15,7 +15,7 @@ from ponder.cli.console import clock_time, console
 from ponder.cli.explain import print_explanation
 from ponder.cli.figures import result_rows
 from ponder.cli.new_run import INTERRUPTED, discard_unused, new_run_path
-from ponder.cli.pipeline_watch import PipelineWatch, size_text
+from ponder.cli.pipeline_watch import PipelineWatch
 from ponder.cli.quiet import quiet_transformers
 from ponder.cli.specs import choose_model
 from ponder.cli.stop import StopOnSignal
@@ -26,6 +26,7 @@ from ponder.errors import PonderError
 from ponder.models.source import BUNDLED
 from ponder.pipeline.context import StageContext, Stopped
 from ponder.pipeline.stages.teachers import open_tokenizer
+from ponder.pipeline.words import size_text
 from ponder.report.html import write_report
 from ponder.runlog import CheckpointStore, RunFolder, read_json
 

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from ponder.cli.console import console
 from ponder.cli.new_run import INTERRUPTED, new_run_path
-from ponder.cli.pipeline_watch import PipelineWatch, size_text, time_text
+from ponder.cli.pipeline_watch import PipelineWatch, time_text
 from ponder.cli.quiet import quiet_transformers
 from ponder.cli.stop import StopOnSignal
 from ponder.config.pipeline import PipelineRecipe, load_pipeline
@@ -25,6 +25,7 @@ from ponder.pipeline.stages import KINDS
 from ponder.pipeline.status import Standing, pipeline_status
 from ponder.pipeline.store import PipelineFolder
 from ponder.pipeline.table import read_tables, table_paths, to_rich
+from ponder.pipeline.words import size_text
 
 _PLAIN = ("done", "new")
 """States that need no reason."""

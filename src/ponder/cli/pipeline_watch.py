@@ -14,20 +14,8 @@ from ponder.cli.console import clock_time, shown
 from ponder.cli.live import watching
 from ponder.cli.watch import Watch
 from ponder.pipeline.status import Standing
+from ponder.pipeline.words import size_text
 from ponder.train.observer import RunObserver
-
-_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
-
-
-def size_text(size: float | None) -> str:
-    """Bytes as ``45.2 MiB``; "-" where unknown."""
-    if size is None:
-        return "-"
-    for unit in _UNITS:
-        if size < 1024 or unit == _UNITS[-1]:
-            break
-        size /= 1024
-    return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
 
 
 def time_text(seconds: float | None) -> str:

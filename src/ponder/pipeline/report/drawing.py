@@ -7,7 +7,7 @@ from html import escape
 
 from ponder.pipeline.graph import Graph, Stage
 from ponder.pipeline.report.data import PipelineData
-from ponder.pipeline.report.words import size_text, time_text
+from ponder.pipeline.words import size_text, time_text
 
 _W, _H, _GAP_X, _GAP_Y, _MARGIN = 172, 58, 22, 34, 8
 _TONES = {"done": "green", "failed": "red", "damaged": "red"}

@@ -13,9 +13,9 @@ from ponder.pipeline.report.cards import cards_html
 from ponder.pipeline.report.charts import curve_figures, table_charts
 from ponder.pipeline.report.data import PipelineData, load_pipeline_data
 from ponder.pipeline.report.drawing import graph_svg
-from ponder.pipeline.report.words import size_text, time_text
 from ponder.pipeline.store import PipelineFolder
 from ponder.pipeline.table import Cell, StageTable, to_html
+from ponder.pipeline.words import size_text, time_text
 from ponder.report.header import config_html
 from ponder.report.html import write_report
 from ponder.report.page import asset, fill_page, joined_scripts
