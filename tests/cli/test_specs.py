@@ -77,6 +77,20 @@ def test_a_run_means_its_newest_checkpoint_and_its_config(tmp_path: Path) -> Non
         choose_model(str(folder.path))
 
 
+def test_a_stage_means_its_run_that_counts_and_a_pipeline_is_told_apart(tmp_path: Path) -> None:
+    recipe = load_recipe("zero-tiny")
+    folder = RunFolder.create(tmp_path / "stages" / "zero" / "abc", to_toml(recipe.config))
+    CheckpointStore(folder.checkpoints_dir).save(
+        1, lambda path: (path / "w").write_text("w") and None
+    )
+    (tmp_path / "stages" / "zero" / "current").write_text("abc\n")
+    choice = choose_model(str(tmp_path / "stages" / "zero"))
+    assert Path(choice.source) == folder.checkpoints_dir / "step_000001"
+    (tmp_path / "pipeline.toml").write_text("")
+    with pytest.raises(PonderError, match="name one of its stages"):
+        choose_model(str(tmp_path))
+
+
 def test_anything_else_is_left_to_the_loader(tmp_path: Path) -> None:
     for spec in ("base-tiny", "org/model", str(tmp_path)):
         assert choose_model(spec).source == spec

@@ -221,6 +221,11 @@ def test_another_file_is_not_taken_for_a_cache(tmp_path: Path) -> None:
     assert (tmp_path / "notes.txt").read_text() == "dear diary\n"
 
 
+def test_a_folder_is_no_cache(tmp_path: Path) -> None:
+    with pytest.raises(PonderError, match=r"endpoint\.cache.*folder"):
+        EndpointGenerator(EndpointConfig(cache=tmp_path))
+
+
 def test_the_cost_is_estimated_before_and_counted_after(tmp_path: Path) -> None:
     with serving(echo) as endpoint:
         teacher = generator(

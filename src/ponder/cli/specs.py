@@ -75,6 +75,22 @@ class ModelChoice:
     template: TemplateConfig | None = None
 
 
+def run_folder(path: Path) -> Path:
+    """A run's folder; of a stage's folder in a pipeline the run that counts now.
+
+    Raises:
+        PonderError: it is the folder of a whole pipeline.
+    """
+    if (path / "pipeline.toml").is_file():
+        fix = (
+            "this is a whole pipeline: name one of its stages, e.g. stages/zero in it (the report "
+            "of them all is written by `ponder pipeline report`)"
+        )
+        raise PonderError("run", str(path), fix)
+    current = path / "current"
+    return path / current.read_text(encoding="utf-8").strip() if current.is_file() else path
+
+
 def choose_model(spec: str) -> ModelChoice:
     """A run folder means its newest checkpoint; anything else is for ``load_model``.
 
@@ -84,7 +100,7 @@ def choose_model(spec: str) -> ModelChoice:
         PonderError: the run has no checkpoint yet, or its newest one is damaged; it trained a
             reward model, which writes nothing.
     """
-    path = Path(spec)
+    path = run_folder(Path(spec))
     is_checkpoint = path.parent.name == "checkpoints"
     run_path = path.parent.parent if is_checkpoint else path
     if not (run_path / "config.toml").is_file():

@@ -56,6 +56,8 @@ class EndpointCache:
         self._lock = threading.Lock()
         self._descriptor = -1
         if path is not None:
+            if path.is_dir():
+                raise PonderError(f"{at}.cache", str(path), "this is a folder: name a file")
             with disk_errors(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)

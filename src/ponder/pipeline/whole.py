@@ -32,11 +32,13 @@ def _check_last_line(field: str, path: Path) -> None:
         tail, size = b"", 4096
         while size <= 2 * end or not tail:
             file.seek(max(0, end - size))
-            tail = file.read().rstrip(b"\n")
+            tail = file.read().rstrip()
             if b"\n" in tail or size >= end:
                 break
             size *= 2
     last = tail.rpartition(b"\n")[2]
+    if not last:
+        raise PonderError(field, str(path), "there is no line in this file; write it again")
     try:
         json.loads(last)
     except ValueError as error:
