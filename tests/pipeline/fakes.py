@@ -23,7 +23,8 @@ from ponder.config.pipeline import load_pipeline
 from ponder.errors import PonderError
 from ponder.pipeline.context import StageContext, Waiting
 from ponder.pipeline.graph import Graph, build_graph
-from ponder.pipeline.kinds import Estimate, Input, Output, Sources, StageKind
+from ponder.pipeline.kinds import NO_PACES, Estimate, Input, Output, Sources, StageKind
+from ponder.pipeline.paces import Paces
 from ponder.pipeline.run import Options, run_pipeline
 from ponder.pipeline.store import PipelineFolder
 from ponder.runlog import CheckpointStore, write_json_atomic
@@ -138,7 +139,7 @@ def measure(context: StageContext) -> None:
     moment(context, "end")
 
 
-def _estimate(config: Any, sources: Sources) -> Estimate:
+def _estimate(config: Any, sources: Sources, paces: Paces = NO_PACES) -> Estimate:
     return Estimate(seconds=float(getattr(config, "steps", 1)), bytes=1000, rows=10, memory=2**20)
 
 

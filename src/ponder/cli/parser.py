@@ -192,6 +192,9 @@ def _add_plan(parser: argparse.ArgumentParser) -> None:
         "--mean-tokens", type=_count, metavar="N", help="mean of a completion (default: the limit)"
     )
     parser.add_argument("--json", type=Path, metavar="PATH", help="also write the plan here")
+    parser.add_argument(
+        "--no-measure", action="store_true", help="on a CPU: no time, no seconds of measuring"
+    )
 
 
 def _add_pipeline(parser: argparse.ArgumentParser) -> None:
@@ -213,6 +216,9 @@ def _add_pipeline(parser: argparse.ArgumentParser) -> None:
     run.add_argument("--yes", action="store_true", help="never wait for a person")
     run.add_argument(
         "--dry-run", action="store_true", help="print every stage and what it takes; do not run"
+    )
+    run.add_argument(
+        "--no-measure", action="store_true", help="--dry-run on a CPU: no seconds of measuring"
     )
     run.add_argument("--prune", action="store_true", help="at the end delete outdated outputs")
     run.add_argument(

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ponder.cli.console import console
+from ponder.cli.forecast import print_forecast
 from ponder.cli.new_run import INTERRUPTED, new_run_path
 from ponder.cli.pipeline_watch import PipelineWatch, time_text
 from ponder.cli.quiet import quiet_transformers
@@ -17,8 +18,10 @@ from ponder.cli.stop import StopOnSignal
 from ponder.config.pipeline import PipelineRecipe, load_pipeline
 from ponder.errors import AlarmError, GuardError, PonderError
 from ponder.pipeline.context import Waiting
-from ponder.pipeline.estimate import Forecast, forecast
-from ponder.pipeline.graph import Graph, Stage, build_graph
+from ponder.pipeline.estimate import forecast
+from ponder.pipeline.graph import Graph, build_graph
+from ponder.pipeline.kinds import NO_PACES
+from ponder.pipeline.paces import MeasuredPaces
 from ponder.pipeline.report import write_pipeline_report
 from ponder.pipeline.run import Options, run_pipeline
 from ponder.pipeline.stages import KINDS
@@ -26,9 +29,6 @@ from ponder.pipeline.status import Standing, pipeline_status
 from ponder.pipeline.store import PipelineFolder
 from ponder.pipeline.table import read_tables, table_paths, to_rich
 from ponder.pipeline.words import size_text
-
-_PLAIN = ("done", "new")
-"""States that need no reason."""
 
 
 def run(arguments: Namespace) -> int:
@@ -53,7 +53,9 @@ def run(arguments: Namespace) -> int:
         any_code=arguments.any_code,
     )
     if arguments.dry_run:
-        _print_forecast(forecast(graph, PipelineFolder(path), options), len(graph.stages), out)
+        paces = None if arguments.no_measure else MeasuredPaces()
+        stages = forecast(graph, PipelineFolder(path), options, paces or NO_PACES)
+        print_forecast(stages, len(graph.stages), paces, out)
         return 0
     return _run(PipelineFolder.create(path), graph, options, out)
 
@@ -128,57 +130,3 @@ def status_table(standings: list[Standing]) -> Table:
             Text(standing.why),
         )
     return table
-
-
-def _print_forecast(stages: list[Forecast], total: int, out: Console) -> None:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("stage", "kind", "reads"):
-        table.add_column(name, overflow="fold")
-    for name in ("rows", "size", "memory", "time"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("what it does", overflow="fold")
-    table.add_column("state", overflow="fold")
-    for item in stages:
-        stage, estimate = item.standing.stage, item.estimate
-        mark = "" if item.measured or estimate.seconds is None else "~"
-        table.add_row(
-            Text(stage.name, style="bold"),
-            Text(stage.kind_name),
-            Text(_inputs(stage)),
-            "-" if estimate.rows is None else f"{estimate.rows:,}",
-            size_text(estimate.bytes),
-            size_text(estimate.memory),
-            f"{mark}{time_text(estimate.seconds)}",
-            Text(item.about),
-            Text(item.standing.state if item.standing.state in _PLAIN else item.standing.why),
-        )
-    out.print(table)
-    out.print()
-    for line in total_lines(stages, total):
-        out.print(line, soft_wrap=True)
-
-
-def total_lines(stages: list[Forecast], total: int) -> list[str]:
-    """What is left to do, all stages together; the pipeline has ``total``."""
-    left = [item for item in stages if not item.standing.is_done]
-    if not left:
-        return ["everything is done"]
-    known = [item.estimate.seconds for item in left if item.estimate.seconds is not None]
-    size = sum(item.estimate.bytes or 0 for item in left)
-    memory = max((item.estimate.memory or 0 for item in left), default=0)
-    unknown = len(left) - len(known)
-    time = time_text(sum(known)) if known else "of unknown length"
-    if known and unknown:
-        time += f", and {unknown} of unknown length"
-    return [
-        f"to do: {len(left)} of {total} stages; time {time}; "
-        f"disk {size_text(size)}; peak memory {size_text(memory)}",
-        "~ a time is the planner's; others are those of the last time. No time is predicted on a "
-        "CPU before a stage has run once.",
-    ]
-
-
-def _inputs(stage: Stage) -> str:
-    """The stages and files that it reads."""
-    told = (ref.stage or str(ref.path) for refs in stage.inputs.values() for ref in refs)
-    return ", ".join(dict.fromkeys(told)) or "-"

@@ -11,11 +11,15 @@ from rich.text import Text
 
 from ponder.cli.console import console
 from ponder.cli.outfile import check_can_be_file, write_json
+from ponder.cli.pace_lines import pace_lines
+from ponder.cli.plan_cpu import cpu_times, measured_step, on_this_cpu
+from ponder.cli.plan_stage import plan_stage
 from ponder.cli.quiet import quiet_transformers
 from ponder.config.recipes import load_recipe
 from ponder.config.rl import RLConfig
-from ponder.errors import PonderError
+from ponder.pipeline.paces import MeasuredPaces
 from ponder.plan import memory
+from ponder.plan.beside import reward_models, weights_beside
 from ponder.plan.constants import GIB
 from ponder.plan.demand import PROMPT_TOKENS, demand_of
 from ponder.plan.devices import Device, named_gpu, this_cpu, this_gpu
@@ -31,27 +35,33 @@ def run(arguments: Namespace) -> int:
     if arguments.json is not None:
         check_can_be_file("--json", arguments.json)
     config = load_recipe(arguments.recipe, arguments.overrides).config
-    if not isinstance(config, RLConfig):
-        fix = "only RL recipes are planned; `ponder train RECIPE --explain` shows this one's sums"
-        raise PonderError("kind", config.kind, fix)
-    device, why = choose_device(arguments.gpu, config.device)
     quiet_transformers()
+    if not isinstance(config, RLConfig):
+        return plan_stage(config, arguments)
+    device, why = choose_device(arguments.gpu, config.device)
     from ponder.plan.read import read_shape
 
     shape = read_shape(config.model)
-    prompt_tokens = arguments.prompt_tokens or PROMPT_TOKENS
-    demand = demand_of(config, prompt_tokens, arguments.mean_tokens, device.is_gpu)
+    paces = None if device.is_gpu or arguments.no_measure else MeasuredPaces()
+    pace = measured_step(config, paces) if paces else None
+    prompt_tokens = arguments.prompt_tokens or (pace.prompt_tokens if pace else PROMPT_TOKENS)
+    beside = weights_beside(reward_models(config), config.dtype)
+    demand = demand_of(config, prompt_tokens, arguments.mean_tokens, device.is_gpu, beside)
     plan = make_plan(demand, shape, device)
-    assumed = _assumptions(plan, arguments.prompt_tokens is None, arguments.mean_tokens is None)
+    timed = on_this_cpu(plan, pace, arguments.mean_tokens) if pace else None
+    times = _times(plan) if timed is None else cpu_times(timed)
     out = console()
-    for part in (_head(plan, why), _memory(plan), _times(plan), _sizes(plan)):
+    for part in (_head(plan, why), _memory(plan), times, _sizes(plan)):
         if part.row_count:
             out.print(part)
             out.print()
-    for line in assumed:
+    told = _assumptions(plan, arguments.prompt_tokens is None, arguments.mean_tokens is None)
+    if not device.is_gpu:
+        told = [*_waiting(plan), *pace_lines(paces)]
+    for line in told:
         out.print(Text(line, style="dim"))
     if arguments.json is not None:
-        write_json(arguments.json, to_json(plan))
+        write_json(arguments.json, to_json(plan) | (timed.to_json() if timed else {}))
         out.print(Text(f"written to {arguments.json}"), soft_wrap=True)
     return 0
 
@@ -64,7 +74,7 @@ def choose_device(gpu: str | None, wanted: str) -> tuple[Device, str]:
         return here, ""
     if wanted == "cuda":
         return named_gpu(_DEFAULT_GPU), "no GPU here; --gpu NAME plans for another"
-    return this_cpu(), "the recipe runs on this CPU; --gpu NAME plans for a GPU"
+    return this_cpu(), "--gpu NAME plans for a GPU"
 
 
 def _table() -> Table:
@@ -151,6 +161,12 @@ def _assumptions(plan: Plan, prompt_assumed: bool, mean_assumed: bool) -> list[s
         lines.append(f"assumed: prompts of {PROMPT_TOKENS} tokens (--prompt-tokens N)")
     if mean_assumed:
         lines.append("assumed: every completion reaches the limit (--mean-tokens N)")
+    return lines + _waiting(plan)
+
+
+def _waiting(plan: Plan) -> list[str]:
+    """What does not fit at one time, and what is put elsewhere."""
+    lines = []
     if plan.slots_at_once < plan.demand.slots:
         lines.append(
             f"keys and values of {plan.slots_at_once} of {plan.demand.slots} sequences of that "

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from ponder.pipeline.graph import Graph, Ref
-from ponder.pipeline.kinds import Estimate, Source
-from ponder.pipeline.run import Options, again_stages, chosen_stages, in_the_stage
+from ponder.pipeline.kinds import NO_PACES, Estimate, Source
+from ponder.pipeline.paces import Paces
+from ponder.pipeline.run import Options, again_stages, chosen_stages
+from ponder.pipeline.runner import in_the_stage
 from ponder.pipeline.status import Standing, pipeline_status
 from ponder.pipeline.store import PipelineFolder
 
@@ -22,10 +24,16 @@ class Forecast:
     measured: bool
 
 
-def forecast(graph: Graph, run: PipelineFolder, options: Options | None = None) -> list[Forecast]:
+def forecast(
+    graph: Graph,
+    run: PipelineFolder,
+    options: Options | None = None,
+    paces: Paces = NO_PACES,
+) -> list[Forecast]:
     """Every stage in order; with --from or --only those that would be run.
 
-    PonderError, naming the stage, where one could not run at all.
+    PonderError, naming the stage, where one could not run at all. ``paces``: of models, for time on
+    a CPU.
     """
     options = options or Options()
     chosen = {stage.name for stage in chosen_stages(graph, options)}
@@ -36,22 +44,25 @@ def forecast(graph: Graph, run: PipelineFolder, options: Options | None = None) 
             why = f"done, but --from {options.start} does it again"
             standing = replace(standing, state="changed", why=why)
         with in_the_stage(name):
-            found[name] = _of_stage(standing, run, found)
+            found[name] = _of_stage(standing, run, found, paces)
     if options.start is not None:
         chosen = {name for name, item in found.items() if not item.standing.is_done}
     return [found[name] for name in found if name in chosen]
 
 
-def _of_stage(standing: Standing, run: PipelineFolder, before: Mapping[str, Forecast]) -> Forecast:
+def _of_stage(
+    standing: Standing, run: PipelineFolder, before: Mapping[str, Forecast], paces: Paces
+) -> Forecast:
     stage = standing.stage
     sources = {name: [_source(ref, before) for ref in refs] for name, refs in stage.inputs.items()}
-    estimate = stage.kind.estimate(stage.config, sources)
-    last = standing.folder if standing.is_done else run.current(stage.name)
+    is_done = standing.is_done
+    estimate = stage.kind.estimate(stage.config, sources, NO_PACES if is_done else paces)
+    last = standing.folder if is_done else run.current(stage.name)
     measured = False
     if last is not None and (done := last.done()) is not None:
-        measured = standing.is_done or estimate.seconds is None
+        measured = is_done or estimate.seconds is None
         if measured:
-            estimate = replace(estimate, seconds=done["seconds"])
+            estimate = replace(estimate, seconds=done["seconds"], most_seconds=None)
     return Forecast(standing, stage.kind.describe(stage.config), estimate, measured)
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from ponder.config.base import Config
 from ponder.pipeline.context import StageContext
+from ponder.pipeline.paces import NoPaces, Paces
 
 Type = Literal["model", "rows", "reward_model", "table"]
 CHECKPOINTS = "checkpoints"
@@ -38,17 +39,21 @@ class Estimate:
 
     Args:
         seconds: wall time on this machine.
+        most_seconds: that, if every completion reaches its limit; None where it is the same.
         bytes: of its outputs on the disk.
         rows: problems, samples or training rows that it goes through.
         memory: peak in bytes, of the device it runs on.
         model: where a model of the shape of its output can be read (for later stages).
+        row_tokens: of a row of its output, prompt and all.
     """
 
     seconds: float | None = None
+    most_seconds: float | None = None
     bytes: float | None = None
     rows: int | None = None
     memory: float | None = None
     model: str | None = None
+    row_tokens: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,15 @@ class Source:
 
 
 Sources = Mapping[str, Sequence[Source]]
+
+
+class Estimator(Protocol):
+    """What a stage will take; it runs nothing of it. ``paces``: how fast models run on a CPU."""
+
+    def __call__(self, config: Any, sources: Sources, paces: Paces = ..., /) -> Estimate: ...
+
+
+NO_PACES = NoPaces()
 
 
 def no_files(config: Any) -> Mapping[str, Path]:
@@ -89,7 +103,7 @@ class StageKind:
     inputs: Mapping[str, Input]
     outputs: Mapping[str, Output]
     run: Callable[[StageContext], None]
-    estimate: Callable[[Any, Sources], Estimate]
+    estimate: Estimator
     describe: Callable[[Any], str]
     code: Sequence[str]
     files: Callable[[Any], Mapping[str, Path]] = no_files

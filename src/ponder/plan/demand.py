@@ -7,6 +7,9 @@ from typing import Literal
 
 from ponder.config.rl import RLConfig
 
+Beside = tuple[tuple[str, float], ...]
+"""Other models that are held all the time: what they are called, and bytes of their weights."""
+
 PROMPT_TOKENS = 256
 """Length of a prompt where nobody says (problems and tokenizer are not read to make a plan)."""
 
@@ -21,6 +24,7 @@ class Demand:
         width: bytes of a weight and of an activation (2: bfloat16, 4: float32).
         has_masters: float32 copies of the weights take the update (always when offloaded).
         mean_tokens: expected length of a completion; its limit where nobody knows better.
+        beside: reward models, a teacher, a judge on the same device.
         forward_passes: without gradient, per update: old log-probabilities, the reference's.
     """
 
@@ -43,6 +47,7 @@ class Demand:
     chunk_tokens: int
     recompute: Recompute
     kv_gib: float
+    beside: Beside = ()
 
     @property
     def num_rollouts(self) -> int:
@@ -76,6 +81,7 @@ def demand_of(
     prompt_tokens: int = PROMPT_TOKENS,
     mean_tokens: float | None = None,
     on_gpu: bool = True,
+    beside: Beside = (),
 ) -> Demand:
     """The numbers of ``config``; lengths that it does not know are arguments."""
     batch, optimizer, limit = config.batch, config.optimizer, config.sampling.max_completion_tokens
@@ -101,4 +107,5 @@ def demand_of(
         chunk_tokens=batch.logprob_chunk_tokens,
         recompute=batch.recompute,
         kv_gib=config.engine.memory_gib,
+        beside=beside,
     )

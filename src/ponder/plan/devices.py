@@ -131,9 +131,9 @@ def described(name: str, memory: float, host_memory: float) -> Device:
 
 
 def this_cpu() -> Device:
-    """The memory of this machine as a device whose speed is not predicted."""
+    """The memory of this machine as a device whose speed is measured, not known (``plan.pace``)."""
     import psutil
 
     memory = psutil.virtual_memory().total
-    source = "this machine's memory; no time is predicted on a CPU"
+    source = "this machine's memory"
     return Device("CPU", memory, None, None, None, host_memory=memory, source=source, is_gpu=False)

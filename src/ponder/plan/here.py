@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ponder.config.rl import RLConfig
+from ponder.plan.beside import reward_models, weights_beside
 from ponder.plan.demand import demand_of
 from ponder.plan.devices import this_gpu
 from ponder.plan.fit import Plan
@@ -20,4 +21,5 @@ def plan_run(config: RLConfig, model: str) -> Plan | None:
     device = None if config.device == "cpu" else this_gpu()
     if device is None:
         return None
-    return make_plan(demand_of(config), read_shape(model), device)
+    beside = weights_beside(reward_models(config), config.dtype)
+    return make_plan(demand_of(config, beside=beside), read_shape(model), device)

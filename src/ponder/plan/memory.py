@@ -44,6 +44,7 @@ def weights(shape: ModelShape, demand: Demand) -> Parts:
         parts["optimizer"] = optimizer_bytes(shape, demand)
     if demand.keeps_reference and not demand.lora_rank:
         parts["reference"] = shape.num_parameters * demand.width
+    parts |= dict(demand.beside)
     parts["runtime"] = constants.RUNTIME_BYTES
     return parts
 
@@ -71,7 +72,8 @@ def _weight_bytes(shape: ModelShape, demand: Demand) -> float:
 
 def loading(shape: ModelShape, demand: Demand) -> Parts:
     """What exists when the model has been read: weights are whole before they are quantized."""
-    return {"weights": shape.num_parameters * demand.width, "runtime": constants.RUNTIME_BYTES}
+    parts = {"weights": shape.num_parameters * demand.width, "runtime": constants.RUNTIME_BYTES}
+    return parts | dict(demand.beside)
 
 
 # ---- the rollout phase --------------------------------------------------------------------------

@@ -32,7 +32,7 @@ def refusal(demand: Demand, shape: ModelShape, device: Device) -> PonderError:
 
 
 def shortage(demand: Demand, shape: ModelShape, device: Device) -> str:
-    """Wh sizes that the config allows would need, against what there is."""
+    """What sizes that the config allows would need, against what there is."""
     host = memory.host_bytes(shape, demand)
     if device.host_memory is not None and host > device.host_memory:
         there = device.host_memory / GIB
@@ -45,6 +45,7 @@ def shortage(demand: Demand, shape: ModelShape, device: Device) -> str:
     }
     phase, parts = max(phases.items(), key=lambda entry: sum(entry[1].values()))
     biggest = sorted(parts.items(), key=lambda entry: -entry[1])[:3]
+    biggest += [part for part in demand.beside if part not in biggest]
     named = ", ".join(f"{name} {size / GIB:.1f}" for name, size in biggest)
     return (
         f"{phase} of {shape.name} needs {sum(parts.values()) / GIB:.1f} GiB ({named}) and "
@@ -139,9 +140,9 @@ def _needs(plan: Plan) -> str:
 def _smaller(demand: Demand, shape: ModelShape, device: Device) -> str:
     """How many parameters the device could hold in this mode, activations aside."""
     parts = memory.weights(shape, demand)
-    runtime = parts.pop("runtime")
+    fixed = parts.pop("runtime") + sum(parts.pop(name) for name, _ in demand.beside)
     per_number = (sum(parts.values()) + memory.gradient_bytes(shape, demand)) / shape.num_parameters
-    room = (usable(device) - runtime) / per_number / 1e9
+    room = (usable(device) - fixed) / per_number / 1e9
     now = f"this one has {shape.num_parameters / 1e9:.1f}"
     return (
         f"no single setting mends that: use a smaller model (in this mode at most about {room:.1f} "

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,8 @@ from ponder.curate.review import apply_review, review_status, write_review
 from ponder.curate.row import Row
 from ponder.errors import PonderError
 from ponder.pipeline.context import StageContext, Waiting
-from ponder.pipeline.kinds import Estimate, Input, Output, Sources, StageKind
+from ponder.pipeline.kinds import NO_PACES, Estimate, Input, Output, Sources, StageKind
+from ponder.pipeline.paces import Paces
 from ponder.pipeline.stages.collected import Collected
 from ponder.pipeline.stages.curated import (
     READABLE,
@@ -48,6 +50,7 @@ from ponder.pipeline.stages.teachers import (
     open_endpoint,
     open_model,
 )
+from ponder.pipeline.stages.timed import is_to_be_made
 
 if TYPE_CHECKING:
     from ponder.verify.verifier_pool import VerifierPool
@@ -186,12 +189,14 @@ def _check_ready(config: ColdStartConfig) -> None:
         raise PonderError("rewrite.by", config.rewrite.by, fix)
 
 
-def estimate(config: ColdStartConfig, sources: Sources) -> Estimate:
-    """Samples, and the memory of the weights of who is sampled here."""
+def estimate(config: ColdStartConfig, sources: Sources, paces: Paces = NO_PACES) -> Estimate:
+    """Samples, the memory of the models of this machine, and seconds unless a model rewrites."""
     if sources.get("rows"):
         return Estimate()
     model = None if config.teacher == "endpoint" else expected_model(sources, config.model)
-    return sampling_estimate(config, model)
+    others = {"rewrite": config.rewrite.model} if config.rewrite.by == "model" else {}
+    found = sampling_estimate(config, model, is_to_be_made(sources), others, paces)
+    return replace(found, seconds=None) if config.rewrite.by != "none" else found
 
 
 def about(config: ColdStartConfig) -> str:

@@ -12,14 +12,13 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from ponder.config.distil import DistilConfig
 from ponder.config.recipes import to_toml
 from ponder.curate.choose import candidates_of
 from ponder.curate.rows import Mark, RowWriter
 from ponder.pipeline.context import StageContext, Stopped
-from ponder.pipeline.kinds import CHECKPOINTS, Estimate, Input, Output, Sources, StageKind
+from ponder.pipeline.kinds import CHECKPOINTS, Input, Output, StageKind
 from ponder.pipeline.stages.collected import Collected
 from ponder.pipeline.stages.curated import (
     READABLE,
@@ -29,7 +28,8 @@ from ponder.pipeline.stages.curated import (
     finish,
     notes_of,
 )
-from ponder.pipeline.stages.distillation_config import sampled_config, sft_config, update_size
+from ponder.pipeline.stages.distillation_config import sampled_config, sft_config
+from ponder.pipeline.stages.distillation_estimate import estimate
 from ponder.pipeline.stages.finishing import Verified
 from ponder.pipeline.stages.models import MODEL_CODE, local_model
 from ponder.pipeline.stages.sampled import (
@@ -39,7 +39,6 @@ from ponder.pipeline.stages.sampled import (
     domain_of,
     open_problems,
 )
-from ponder.pipeline.stages.sampling_estimate import expected_rows, sampling_estimate
 from ponder.pipeline.stages.teachers import Teacher, name_of, open_model, open_tokenizer
 from ponder.runlog import (
     RunFolder,
@@ -174,46 +173,6 @@ def _measure(context: StageContext, config: DistilConfig, folder: RunFolder) -> 
     result = measure_teacher(config, folder)
     figures = result.figures() if result else None
     write_json_atomic(folder.summary_path, summary | {"method": config.method, "teacher": figures})
-
-
-def estimate(config: DistilConfig, sources: Sources) -> Estimate:
-    """Rows, bytes, and memory: off-policy the more of sampling and learning, on-policy both models.
-
-    Seconds are not predicted: how long completions are is not known before.
-    """
-    from ponder.plan.read import read_shape
-
-    student = _expected(sources, "student", config.model)
-    teacher = _expected(sources, "teacher", config.teacher)
-    shape = read_shape(student)
-    width = 2 if config.dtype == "bfloat16" else 4
-    memory, checkpoint = update_size(config, shape)
-    if config.method == "off_policy":
-        sampled = sampled_config(config.model_copy(update={"teacher": str(teacher)}))
-        found = sampling_estimate(sampled, teacher)
-        rows = expected_rows(sampled)
-        num_bytes, memory = found.bytes or 0.0, max(memory, found.memory or 0.0)
-    else:
-        policy = config.on_policy
-        rows = policy.steps * policy.prompts_per_step * policy.group_size
-        num_bytes = rows * config.sampling.max_completion_tokens * 6.0
-        memory += read_shape(teacher).num_parameters * width if teacher else 0
-    return Estimate(
-        bytes=num_bytes + checkpoint * config.checkpoint.keep,
-        rows=rows,
-        memory=memory,
-        model=student,
-    )
-
-
-def _expected(sources: Sources, name: str, otherwise: Any) -> Any:
-    """A model of the shape that the stage will open."""
-    for source in sources.get(name, ()):
-        if source.path is not None:
-            return str(source.path)
-        if source.estimate.model is not None:
-            return source.estimate.model
-    return otherwise
 
 
 def describe(config: DistilConfig) -> str:

@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ponder.config.benchmarks import BenchmarksConfig
-from ponder.config.rl import RewardConfig
+from ponder.config.rl import RewardConfig, SamplingConfig
 from ponder.errors import PonderError
 from ponder.pipeline.context import StageContext
-from ponder.pipeline.kinds import Estimate, Input, Output, Sources, StageKind
+from ponder.pipeline.kinds import NO_PACES, Estimate, Input, Output, Sources, StageKind
+from ponder.pipeline.paces import Paces, Workload
 from ponder.pipeline.stages.measures import measures_of
 from ponder.pipeline.stages.models import MODEL_CODE, expected_model, local_model
+from ponder.pipeline.stages.timed import Spent, is_to_be_made, sampled, with_time
+from ponder.plan.pace import Calls
 from ponder.runlog import list_steps, read_rollouts, write_json_atomic, write_rollouts
 from ponder.runlog.durable import disk_errors, remove_stale
 from ponder.runlog.rollouts import rollouts_path
@@ -69,18 +72,11 @@ def benchmark_problems(name: str, config: BenchmarksConfig) -> list[Problem]:
     Raises:
         PonderError: it has none, or its source cannot be read.
     """
-    from ponder.problems.split import build_problems
-    from ponder.problems.tabular import is_benchmark, split_problems
+    from ponder.problems.measured import measured_problems
 
-    source = config.benchmarks[name]
-    is_file = source.path is not None or source.hub is not None
-    all_rows = is_file and source.heldout_split is None and not config.held_out
+    source, all_rows = config.benchmarks[name], not config.held_out
     try:
-        if is_benchmark(source) or all_rows:
-            found = split_problems(source)[: config.num_problems]
-        else:
-            heldout = build_problems(source, seed=0).heldout
-            found = [heldout[i] for i in range(min(config.num_problems, len(heldout)))]
+        found, _ = measured_problems(source, config.num_problems, all_rows)
     except PonderError as error:
         field = f"benchmarks.{name}.{error.field.removeprefix('problems.')}"
         raise PonderError(field, error.value, error.fix) from error
@@ -166,14 +162,39 @@ class _Evaluation:
         return self._opened
 
 
-def estimate(config: BenchmarksConfig, sources: Sources) -> Estimate:
-    """Samples, and the memory of the weights; how long completions are is not known before."""
+def estimate(config: BenchmarksConfig, sources: Sources, paces: Paces = NO_PACES) -> Estimate:
+    """Samples, the memory of the weights, and on a CPU seconds at a measured pace."""
+    from ponder.plan.devices import this_gpu
     from ponder.plan.read import read_shape
 
-    shape = read_shape(expected_model(sources, config.model))
+    model = expected_model(sources, config.model)
+    shape = read_shape(model)
     samples = len(config.benchmarks) * config.num_problems * config.k
     width = 2 if config.dtype == "bfloat16" else 4
-    return Estimate(bytes=2e3 * samples, rows=samples, memory=float(shape.num_parameters * width))
+    found = Estimate(bytes=2e3 * samples, rows=samples, memory=float(shape.num_parameters * width))
+    if not config.benchmarks or (config.device != "cpu" and this_gpu() is not None):
+        return found
+    chunk = max(1, config.max_batch_size // config.k)
+    calls = Calls.in_chunks(config.num_problems, config.k, config.max_batch_size, chunk)
+    timed = sampled(paces, model, _work(config), calls, is_to_be_made(sources))
+    return with_time(found, timed and Spent() + timed[0] * len(config.benchmarks))
+
+
+def _work(config: BenchmarksConfig) -> Workload:
+    return Workload(
+        dtype=config.dtype,
+        threads=config.threads,
+        problems=next(iter(config.benchmarks.values())),
+        template=config.template,
+        sampling=SamplingConfig(
+            temperature=config.temperature,
+            top_p=config.top_p,
+            max_completion_tokens=config.max_completion_tokens,
+            max_batch_size=config.max_batch_size,
+        ),
+        prompts=min(config.num_problems, max(1, config.max_batch_size // config.k)),
+        group_size=config.k,
+    )
 
 
 def describe(config: BenchmarksConfig) -> str:

@@ -12,13 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from ponder.config.recipes import to_toml
+from ponder.config.rl import SamplingConfig
 from ponder.config.sft import SFTConfig
 from ponder.curate.rows import Mark, RowWriter, read_lines
 from ponder.errors import PonderError
 from ponder.pipeline.context import StageContext, Stopped
-from ponder.pipeline.kinds import CHECKPOINTS, Estimate, Input, Output, Sources, StageKind
+from ponder.pipeline.kinds import CHECKPOINTS, NO_PACES, Estimate, Input, Output, Sources, StageKind
+from ponder.pipeline.paces import Paces, Workload
 from ponder.pipeline.stages.models import MODEL_CODE, expected_model, local_model
 from ponder.pipeline.stages.texts import Amount, amount_of
+from ponder.pipeline.stages.timed import Spent, evaluated, learnt, with_time
+from ponder.plan.pace import Lengths, lengths
 from ponder.runlog import RunFolder, read_metrics
 
 _PROMPT_SHARE = 4
@@ -85,8 +89,8 @@ def _tidy(folder: RunFolder, joined: Path) -> None:
     joined.unlink(missing_ok=True)
 
 
-def estimate(config: SFTConfig, sources: Sources) -> Estimate:
-    """Rows are counted where they are there; seconds are the planner's, on a GPU alone."""
+def estimate(config: SFTConfig, sources: Sources, paces: Paces = NO_PACES) -> Estimate:
+    """Rows are counted where they are there; on a CPU seconds are at a measured pace."""
     from ponder.plan.devices import this_cpu, this_gpu
     from ponder.plan.memory import Sizes
     from ponder.plan.read import read_shape
@@ -120,12 +124,57 @@ def estimate(config: SFTConfig, sources: Sources) -> Estimate:
     )
     updates = _updates(config, amount, samples)
     known = cost.seconds is not None and updates is not None and amount.line_bytes is not None
-    return Estimate(
+    found = Estimate(
         seconds=(cost.seconds or 0.0) * (updates or 0) if known else None,
         bytes=cost.checkpoint * config.checkpoint.keep,
         rows=None if amount.rows is None else amount.rows * config.epochs,
         memory=cost.memory,
         model=model,
+    )
+    if device.is_gpu or updates is None:
+        return found
+    seen = updates * samples if config.max_steps else (amount.rows or 0) * config.epochs
+    most = limit if amount.line_bytes is None else tokens
+    spent = _spent(config, model, Lengths(tokens * seen, most * seen), updates, paces)
+    return with_time(found, spent)
+
+
+def _spent(
+    config: SFTConfig, model: str, tokens: Lengths, updates: int, paces: Paces
+) -> Spent | None:
+    """On a CPU: the updates, and the evaluations where there are any."""
+    work = _work(config)
+    updating = learnt(paces, model, work, tokens, updates)
+    if updating is None or not config.eval.num_problems:
+        return updating and Spent() + updating
+    pace = paces.sampling(model, work)
+    if pace is None:
+        return None
+    long = lengths(pace, model, config.eval.max_completion_tokens, will_change=True)
+    return Spent() + updating + evaluated(config.eval, updates, pace, work, long)
+
+
+def _work(config: SFTConfig) -> Workload:
+    from ponder.train.sft.learner import resolve_batch
+
+    batch, settings = resolve_batch(config.batch, "cpu"), config.eval
+    return Workload(
+        dtype=config.dtype,
+        threads=config.threads,
+        problems=config.problems,
+        template=config.template,
+        sampling=SamplingConfig(
+            temperature=settings.temperature,
+            top_p=settings.top_p,
+            max_completion_tokens=settings.max_completion_tokens,
+            max_batch_size=settings.max_batch_size,
+        ),
+        group_size=settings.k,
+        microbatch_tokens=batch.microbatch_tokens,
+        chunk_tokens=batch.logprob_chunk_tokens,
+        recompute=batch.recompute == "layers",
+        lora=config.lora,
+        optimizer=config.optimizer,
     )
 
 

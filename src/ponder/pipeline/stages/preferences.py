@@ -10,17 +10,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from ponder.config.preferences import PreferencesConfig
 from ponder.curate.preferences import Labelled, Pair, write_preferences
 from ponder.errors import PonderError
 from ponder.pipeline.context import StageContext
-from ponder.pipeline.kinds import Estimate, Input, Output, Sources, StageKind
+from ponder.pipeline.kinds import NO_PACES, Estimate, Input, Output, Sources, StageKind
+from ponder.pipeline.paces import Paces, Workload
 from ponder.pipeline.stages.judged import judged_rows, open_judge
 from ponder.pipeline.stages.models import MODEL_CODE, expected_model, local_model
 from ponder.pipeline.stages.preference_card import balanced, count_tokens, write_card
 from ponder.pipeline.stages.preference_samples import Sampler
+from ponder.pipeline.stages.timed import Spent, is_to_be_made, sampled, with_time
+from ponder.plan.pace import Calls
 from ponder.runlog import read_json, write_json_atomic
 from ponder.runlog.durable import disk_errors, remove_stale
 
@@ -103,21 +107,53 @@ def nothing_kept(config: PreferencesConfig, card: Mapping[str, object]) -> Ponde
     return PonderError("num_prompts", config.num_prompts, f"{fix} ({why})")
 
 
-def estimate(config: PreferencesConfig, sources: Sources) -> Estimate:
-    """Rows at most, samples on the disk, the memory of the weights; time nobody knows before."""
+def estimate(config: PreferencesConfig, sources: Sources, paces: Paces = NO_PACES) -> Estimate:
+    """Rows at most, samples on the disk, memory, and on a CPU seconds unless a model judges."""
+    from ponder.plan.beside import check_fits, weights_beside
+    from ponder.plan.devices import this_cpu, this_gpu
     from ponder.plan.read import read_shape
 
-    shape = read_shape(expected_model(sources, config.model))
+    model = expected_model(sources, config.model)
+    shape = read_shape(model)
+    device = (None if config.device == "cpu" else this_gpu()) or this_cpu()
     samples = config.num_prompts * config.group_size
     is_pairs = config.objective == "pairwise"
     width = 2 if config.dtype == "bfloat16" else 4
-    memory = float(shape.num_parameters * width)
+    parts = {"weights": float(shape.num_parameters * width)}
     if config.judge.by == "model":
-        memory += read_shape(config.judge.model).num_parameters * width
-    return Estimate(
+        parts |= dict(weights_beside({"judge": config.judge.model}, config.dtype))
+        check_fits(parts, device, "judge.model")
+    found = Estimate(
         bytes=samples * config.sampling.max_completion_tokens * _BYTES_PER_TOKEN / 2,
         rows=config.num_prompts * config.pairs_per_prompt if is_pairs else samples,
-        memory=memory,
+        memory=sum(parts.values()),
+    )
+    calls = Calls.in_chunks(
+        config.num_prompts,
+        config.group_size,
+        config.sampling.max_batch_size,
+        config.chunk_prompts,
+    )
+    timed = None
+    if not device.is_gpu:
+        timed = sampled(paces, model, _work(config), calls, is_to_be_made(sources))
+    if timed is None:
+        return found
+    spent, long, pace = timed
+    texts = 2 if is_pairs else 1
+    found = replace(found, row_tokens=pace.prompt_tokens + texts * long.expected)
+    return found if config.judge.by != "rule" else with_time(found, Spent() + spent)
+
+
+def _work(config: PreferencesConfig) -> Workload:
+    return Workload(
+        dtype=config.dtype,
+        threads=config.threads,
+        problems=config.problems,
+        template=config.template,
+        sampling=config.sampling,
+        prompts=min(config.chunk_prompts, config.num_prompts),
+        group_size=config.group_size,
     )
 
 

@@ -7,7 +7,10 @@ from collections.abc import Mapping
 from ponder.config.pretrain import PretrainConfig
 from ponder.config.recipes import to_toml
 from ponder.pipeline.context import StageContext, Stopped
-from ponder.pipeline.kinds import CHECKPOINTS, Estimate, Output, Sources, StageKind
+from ponder.pipeline.kinds import CHECKPOINTS, NO_PACES, Estimate, Output, Sources, StageKind
+from ponder.pipeline.paces import Paces
+from ponder.pipeline.stages.timed import Spent, with_time
+from ponder.plan.pace import update_seconds
 from ponder.runlog.checkpoint import checkpoint_step
 
 _CHECKPOINT_BYTES = 2 * (2 + 12)
@@ -32,15 +35,23 @@ def run(context: StageContext) -> None:
         raise Stopped(context.name)
 
 
-def estimate(config: PretrainConfig, sources: Sources) -> Estimate:
-    """The size alone: how fast a machine pretrains is not known before."""
+def estimate(config: PretrainConfig, sources: Sources, paces: Paces = NO_PACES) -> Estimate:
+    """The size, and on a CPU seconds at a measured pace; making the corpus is not counted."""
+    from ponder.plan.devices import this_gpu
+
     shape = config.architecture
     head = shape.hidden_size // shape.num_heads
     attention = shape.hidden_size * head * (2 * shape.num_heads + 2 * shape.num_kv_heads)
     layer = attention + 3 * shape.hidden_size * shape.intermediate_size
     parameters = shape.num_layers * layer + shape.vocab_size * shape.hidden_size
     rows = config.steps * config.batch_tokens // config.sequence_length
-    return Estimate(bytes=parameters * _CHECKPOINT_BYTES, rows=rows, memory=16.0 * parameters)
+    found = Estimate(bytes=parameters * _CHECKPOINT_BYTES, rows=rows, memory=16.0 * parameters)
+    on_gpu = config.device != "cpu" and this_gpu() is not None
+    pace = None if on_gpu else paces.pretraining(shape)
+    if pace is None:
+        return found
+    seconds = update_seconds(pace, config.steps * config.batch_tokens, config.steps)
+    return with_time(found, Spent() + Spent(seconds, seconds))
 
 
 def describe(config: PretrainConfig) -> str:
@@ -61,6 +72,7 @@ PRETRAIN = StageKind(
         "ponder.pipeline.stages.pretraining",
         "ponder.problems.fingerprint",
         "ponder.text",
+        "ponder.train.optimizer",
         "ponder.train.pretrain",
     ),
 )

@@ -8,8 +8,10 @@ from pathlib import Path
 from ponder.config.recipes import to_toml
 from ponder.config.rl import RLConfig
 from ponder.pipeline.context import StageContext, Stopped
-from ponder.pipeline.kinds import CHECKPOINTS, Estimate, Input, Output, Sources, StageKind
+from ponder.pipeline.kinds import CHECKPOINTS, NO_PACES, Estimate, Input, Output, Sources, StageKind
+from ponder.pipeline.paces import Paces
 from ponder.pipeline.stages.models import MODEL_CODE, expected_model, local_model
+from ponder.pipeline.stages.timed import reinforced, with_time
 from ponder.runlog import CheckpointStore, read_metrics
 from ponder.runlog.checkpoint import checkpoint_step
 from ponder.types import PREFERENCES
@@ -47,9 +49,9 @@ def stage_config(context: StageContext) -> RLConfig:
     return config.model_copy(update=update)
 
 
-def estimate(config: RLConfig, sources: Sources) -> Estimate:
-    """By ``ponder.plan``: on a GPU memory and time, on a CPU memory alone; and the weights of the
-    reward models."""
+def estimate(config: RLConfig, sources: Sources, paces: Paces = NO_PACES) -> Estimate:
+    """By ``ponder.plan``: memory, reward models with it, and time; on a CPU at a measured pace."""
+    from ponder.plan.beside import weights_beside
     from ponder.plan.demand import demand_of
     from ponder.plan.devices import this_cpu, this_gpu
     from ponder.plan.memory import trained_numbers
@@ -60,23 +62,33 @@ def estimate(config: RLConfig, sources: Sources) -> Estimate:
     shape = read_shape(model)
     device = None if config.device == "cpu" else this_gpu()
     device = device or this_cpu()
-    plan = make_plan(demand_of(config, on_gpu=device.is_gpu), shape, device)
+    beside = weights_beside(_reward_models(config, sources), config.dtype)
+    plan = make_plan(demand_of(config, on_gpu=device.is_gpu, beside=beside), shape, device)
     state = _MOMENTS + _MASTER * plan.demand.has_masters
-    judges = [
-        read_shape(str(spec)).num_parameters
-        for name in PREFERENCES
-        for source in sources.get(name, ())
-        if (spec := source.path or source.estimate.model) is not None
-    ]
     checkpoint = shape.num_parameters * plan.demand.width
     checkpoint += trained_numbers(shape, plan.demand) * state
-    return Estimate(
+    found = Estimate(
         seconds=plan.seconds * config.steps if plan.seconds is not None else None,
         bytes=checkpoint * config.checkpoint.keep,
         rows=plan.demand.num_rollouts * config.steps,
-        memory=plan.peak + sum(judges) * plan.demand.width,
+        memory=plan.peak,
         model=model,
     )
+    if device.is_gpu:
+        return found
+    return with_time(found, reinforced(config, model, plan.demand, paces))
+
+
+def _reward_models(config: RLConfig, sources: Sources) -> dict[str, str]:
+    """Those of the inputs, or the ones that the config names, as ``weights_beside`` takes them."""
+    from ponder.plan.beside import reward_model_part, reward_models
+
+    found = reward_models(config)
+    for name in PREFERENCES:
+        for source in sources.get(name, ()):
+            if (spec := source.path or source.estimate.model) is not None:
+                found[reward_model_part(name)] = str(spec)
+    return found
 
 
 def describe(config: RLConfig) -> str:

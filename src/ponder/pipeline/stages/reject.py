@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,8 @@ from ponder.curate.mix import MixSummary, mix
 from ponder.curate.rows import read_lines
 from ponder.errors import PonderError
 from ponder.pipeline.context import StageContext
-from ponder.pipeline.kinds import Estimate, Input, Output, Sources, StageKind
+from ponder.pipeline.kinds import NO_PACES, Estimate, Input, Output, Sources, StageKind
+from ponder.pipeline.paces import Paces
 from ponder.pipeline.stages.collected import Collected
 from ponder.pipeline.stages.curated import (
     READABLE,
@@ -39,6 +41,7 @@ from ponder.pipeline.stages.sampled import (
 from ponder.pipeline.stages.sampling_estimate import describe, sampling_estimate
 from ponder.pipeline.stages.teachers import name_of, open_asked, open_model
 from ponder.pipeline.stages.texts import amount_of
+from ponder.pipeline.stages.timed import is_to_be_made
 from ponder.seeds import derive_seed
 from ponder.types import Group, Verdict
 
@@ -176,9 +179,11 @@ def _check_counts(config: GeneralConfig, general: Sequence[Path]) -> None:
         raise PonderError("general.share", config.share, fix)
 
 
-def estimate(config: RejectConfig, sources: Sources) -> Estimate:
-    """Samples, rows, and the memory of the weights."""
-    found = sampling_estimate(config, expected_model(sources, config.model))
+def estimate(config: RejectConfig, sources: Sources, paces: Paces = NO_PACES) -> Estimate:
+    """Samples, rows, memory (that of a local judge with it), and seconds unless a model judges."""
+    model = expected_model(sources, config.model)
+    judge = {"judge": config.judge.model} if config.judge.by == "model" else {}
+    found = sampling_estimate(config, model, is_to_be_made(sources), judge, paces)
     rows = found.rows or 0
     if config.general.counts:
         rows += sum(config.general.counts)
@@ -186,7 +191,8 @@ def estimate(config: RejectConfig, sources: Sources) -> Estimate:
         rows = round(rows / (1 - config.general.share))
     elif general := sources.get("general"):
         rows += amount_of(general).rows or 0
-    return Estimate(bytes=found.bytes, rows=rows, memory=found.memory)
+    asked = config.judge.by != "none"
+    return replace(found, rows=rows, seconds=None if asked else found.seconds)
 
 
 def files(config: RejectConfig) -> Mapping[str, Path]:

@@ -19,7 +19,8 @@ from ponder.curate.card import make_card, write_card
 from ponder.curate.rows import Mark, Row, RowWriter
 from ponder.errors import PonderError
 from ponder.pipeline.context import StageContext
-from ponder.pipeline.kinds import Estimate, Output, Sources, StageKind
+from ponder.pipeline.kinds import NO_PACES, Estimate, Output, Sources, StageKind
+from ponder.pipeline.paces import Paces
 from ponder.problems.split import build_problems
 from ponder.seeds import derive_seed
 from ponder.text.templates import render
@@ -80,7 +81,7 @@ def _prompt(template: TemplateConfig, problem: Problem) -> str:
     return render(template, problem.question)
 
 
-def estimate(config: RequestsConfig, sources: Sources) -> Estimate:
+def estimate(config: RequestsConfig, sources: Sources, paces: Paces = NO_PACES) -> Estimate:
     """A millisecond a row."""
     rows = config.num_rows
     return Estimate(seconds=1e-3 * rows, bytes=float(_ROW_BYTES * rows), rows=rows)

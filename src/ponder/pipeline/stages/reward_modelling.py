@@ -9,10 +9,16 @@ from ponder.config.recipes import to_toml
 from ponder.config.reward_model import RewardModelConfig
 from ponder.errors import PonderError
 from ponder.pipeline.context import StageContext, Stopped
-from ponder.pipeline.kinds import CHECKPOINTS, Estimate, Input, Output, Sources, StageKind
+from ponder.pipeline.kinds import CHECKPOINTS, NO_PACES, Estimate, Input, Output, Sources, StageKind
+from ponder.pipeline.paces import Paces, Workload
 from ponder.pipeline.stages.models import MODEL_CODE, expected_model, local_model
 from ponder.pipeline.stages.texts import amount_of
+from ponder.pipeline.stages.timed import Spent, learnt, with_time
+from ponder.plan.pace import Lengths
 from ponder.runlog import read_metrics
+
+_ANSWER_SHARE = 0.5
+"""Of a row's tokens, prompt and all, where final answers alone are scored. Assumed."""
 
 
 def run(context: StageContext) -> None:
@@ -46,8 +52,8 @@ def _check_unnamed(config: RewardModelConfig) -> None:
         raise PonderError("data.path", str(config.data.path), fix)
 
 
-def estimate(config: RewardModelConfig, sources: Sources) -> Estimate:
-    """Rows are counted where they are there; seconds are the planner's, on a GPU alone."""
+def estimate(config: RewardModelConfig, sources: Sources, paces: Paces = NO_PACES) -> Estimate:
+    """Rows are counted where they are there; on a CPU seconds are at a measured pace."""
     from ponder.plan.devices import this_cpu, this_gpu
     from ponder.plan.memory import Sizes
     from ponder.plan.read import read_shape
@@ -72,13 +78,30 @@ def estimate(config: RewardModelConfig, sources: Sources) -> Estimate:
     seconds = None
     if cost.seconds is not None and amount.rows is not None and amount.line_bytes is not None:
         seconds = cost.seconds * config.epochs * -(-amount.rows // config.batch_size)
-    return Estimate(
+    found = Estimate(
         seconds=seconds,
         bytes=cost.checkpoint * config.checkpoint.keep,
         rows=None if amount.rows is None else amount.rows * config.epochs,
         memory=cost.memory,
         model=expected_model(sources, config.model),
     )
+    if device.is_gpu or amount.rows is None:
+        return found
+    seen = amount.rows * config.epochs * (1 - config.data.heldout_share)
+    expected = seen * tokens * (_ANSWER_SHARE if config.scored_part == "answer" else 1)
+    limit = (
+        expected if amount.line_bytes is not None else seen * per_prompt * config.data.max_tokens
+    )
+    work = Workload(
+        config.dtype,
+        config.threads,
+        microbatch_tokens=config.microbatch_tokens,
+        recompute=config.recompute,
+        optimizer=config.optimizer,
+    )
+    updates = -(-seen // config.batch_size)
+    spent = learnt(paces, str(found.model), work, Lengths(expected, limit), updates)
+    return with_time(found, spent and Spent() + spent)
 
 
 def describe(config: RewardModelConfig) -> str:

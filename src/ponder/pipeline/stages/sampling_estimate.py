@@ -2,30 +2,70 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from ponder.config.rl import BatchConfig, RLConfig
 from ponder.config.sampling_stage import SampledConfig
-from ponder.pipeline.kinds import Estimate
+from ponder.pipeline.kinds import NO_PACES, Estimate
+from ponder.pipeline.paces import Paces, Workload
+from ponder.pipeline.stages.timed import Spent, sampled, with_time
+from ponder.plan.beside import check_fits, weights_beside
+from ponder.plan.pace import Calls
 
 _BYTES_PER_TOKEN = 6.0
 """Of a sample on the disk: compressed text, token ids and log-probabilities."""
 _ROW_BYTES = 1500.0
 
 
-def sampling_estimate(config: SampledConfig, model: str | None) -> Estimate:
-    """Rows, bytes, and of ``model`` (None: it is elsewhere) the memory, and on a GPU the seconds.
+def sampling_estimate(
+    config: SampledConfig,
+    model: str | None,
+    to_be_made: bool = False,
+    others: Mapping[str, str] | None = None,
+    paces: Paces = NO_PACES,
+) -> Estimate:
+    """Rows, bytes, and of ``model`` (None: it is elsewhere) memory and seconds.
 
-    Completions are taken to be as long as they may be; verifying is not counted.
+    On a GPU completions are taken to be as long as they may be; verifying is not counted, nor what
+    ``others`` say (a judge, by what it is for): of them the weights are.
     """
     collect = config.collect
     rows = expected_rows(config)
     tokens = collect.num_problems * collect.group_size * config.sampling.max_completion_tokens
     num_bytes = rows * _ROW_BYTES + tokens * _BYTES_PER_TOKEN * collect.keep_samples
+    others = others or {}
     if model is None:
-        return Estimate(bytes=num_bytes, rows=rows)
-    seconds, memory = _sampling(config, model)
-    return Estimate(seconds=seconds, bytes=num_bytes, rows=rows, memory=memory)
+        beside = sum(size for _, size in weights_beside(others, config.dtype))
+        return Estimate(bytes=num_bytes, rows=rows, memory=beside or None)
+    seconds, memory, on_gpu = _sampling(config, model, others)
+    found = Estimate(seconds=None if others else seconds, bytes=num_bytes, rows=rows, memory=memory)
+    calls = Calls.in_chunks(
+        collect.num_problems,
+        collect.group_size,
+        config.sampling.max_batch_size,
+        min(config.chunk_size(), collect.num_problems),
+    )
+    timed = None if on_gpu else sampled(paces, model, work_of(config), calls, to_be_made)
+    if timed is None:
+        return found
+    spent, long, pace = timed
+    found = replace(found, row_tokens=pace.prompt_tokens + long.expected)
+    return found if others else with_time(found, Spent() + spent)
+
+
+def work_of(config: SampledConfig) -> Workload:
+    """What is done with the model that is sampled."""
+    size = config.collect.group_size
+    return Workload(
+        dtype=config.dtype,
+        threads=config.threads,
+        problems=config.problems,
+        template=config.template,
+        sampling=config.sampling,
+        prompts=min(config.chunk_size(), config.collect.num_problems),
+        group_size=size,
+    )
 
 
 def expected_rows(config: SampledConfig) -> int:
@@ -35,8 +75,11 @@ def expected_rows(config: SampledConfig) -> int:
     return min(most, collect.max_rows) if collect.max_rows else most
 
 
-def _sampling(config: SampledConfig, model: str) -> tuple[float | None, float]:
-    """Seconds (None where the device's speed is not known) and bytes: weights, keys and values."""
+def _sampling(
+    config: SampledConfig, model: str, others: Mapping[str, str]
+) -> tuple[float | None, float, bool]:
+    """Seconds (None where the device's speed is not known), bytes (all weights, keys and values),
+    and whether that is on a GPU. PonderError where the models do not fit together."""
     from ponder.plan.constants import GIB
     from ponder.plan.demand import demand_of
     from ponder.plan.devices import this_cpu, this_gpu
@@ -59,13 +102,17 @@ def _sampling(config: SampledConfig, model: str) -> tuple[float | None, float]:
     demand = replace(demand_of(step, on_gpu=device.is_gpu), group_size=size, slots=slots)
     weights = float(shape.num_parameters * demand.width)
     wanted = demand.kv_gib * GIB or wanted_kv_bytes(shape, demand)
-    cache = max(0.0, min(wanted, usable(device) - weights))
+    parts = {"weights": weights, **dict(weights_beside(others, config.dtype))}
+    if others:
+        check_fits(parts, device, "model")
+    held = sum(parts.values())
+    cache = max(0.0, min(wanted, usable(device) - held))
     speed = Speed.of(device, demand)
     seconds = None
     if speed is not None:
         decoding = decode_seconds(shape, demand, cache / GIB, speed)
         seconds = prefill_seconds(shape, demand, speed) + decoding
-    return seconds, weights + cache
+    return seconds, held + cache, device.is_gpu
 
 
 def describe(config: SampledConfig, teacher: str = "") -> str:

@@ -10,7 +10,8 @@ from ponder.config.solutions import SolutionsConfig
 from ponder.curate.rows import Mark, RowWriter
 from ponder.models.source import find_source
 from ponder.pipeline.context import StageContext
-from ponder.pipeline.kinds import Estimate, Input, Output, Sources, StageKind
+from ponder.pipeline.kinds import NO_PACES, Estimate, Input, Output, Sources, StageKind
+from ponder.pipeline.paces import Paces
 from ponder.pipeline.stages.models import expected_model, local_model
 from ponder.types import Problem
 
@@ -58,13 +59,13 @@ def _tokenizer(model: str) -> Any:
     return AutoTokenizer.from_pretrained(source, **options)
 
 
-def estimate(config: SolutionsConfig, sources: Sources) -> Estimate:
+def estimate(config: SolutionsConfig, sources: Sources, paces: Paces = NO_PACES) -> Estimate:
     """At most; how many problems can be varied is not known before."""
     from ponder.problems.solved import solved_problems
 
     rows = sum(1 for _ in solved_problems(config.problems)) * (1 + config.variations)
     model = expected_model(sources, config.model)
-    return Estimate(bytes=float(_BYTES * rows), rows=rows, model=model)
+    return Estimate(bytes=float(_BYTES * rows), rows=rows, model=model, row_tokens=_BYTES / 4)
 
 
 def describe(config: SolutionsConfig) -> str:

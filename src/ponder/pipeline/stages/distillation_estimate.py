@@ -1,0 +1,139 @@
+"""What a distillation will take, before it runs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from ponder.config.distil import DistilConfig
+from ponder.config.rl import BatchConfig, RLConfig
+from ponder.pipeline.kinds import NO_PACES, Estimate, Sources
+from ponder.pipeline.paces import Paces
+from ponder.pipeline.stages.distillation_config import sampled_config, update_size
+from ponder.pipeline.stages.sampling_estimate import expected_rows, sampling_estimate
+from ponder.pipeline.stages.timed import (
+    Spent,
+    is_to_be_made,
+    learnt,
+    rl_work,
+    step_spent,
+    with_time,
+)
+from ponder.plan.demand import Demand, demand_of
+from ponder.plan.devices import this_cpu, this_gpu
+from ponder.plan.pace import Lengths, lengths
+from ponder.plan.plan import make_plan
+from ponder.plan.read import read_shape
+
+_TOKEN_BYTES = 6.0
+"""Of a sample on the disk: compressed text, token ids and log-probabilities."""
+
+
+def estimate(config: DistilConfig, sources: Sources, paces: Paces = NO_PACES) -> Estimate:
+    """Rows, bytes, memory: off-policy the more of sampling and learning, on-policy both models;
+    on a CPU seconds at a measured pace. PonderError where both models do not fit."""
+    student = _expected(sources, "student", config.model)
+    teacher = _expected(sources, "teacher", config.teacher)
+    if config.method == "on_policy":
+        return _on_policy(config, student, teacher, paces)
+    return _off_policy(config, student, teacher, is_to_be_made(sources, "teacher"), paces)
+
+
+def _expected(sources: Sources, name: str, otherwise: Any) -> Any:
+    """A model of the shape that the stage will open."""
+    for source in sources.get(name, ()):
+        if source.path is not None:
+            return str(source.path)
+        if source.estimate.model is not None:
+            return source.estimate.model
+    return otherwise
+
+
+def _off_policy(
+    config: DistilConfig, student: str, teacher: Any, to_be_made: bool, paces: Paces
+) -> Estimate:
+    """The teacher is sampled, then the student learns at most all of it."""
+    memory, checkpoint = update_size(config, read_shape(student))
+    settings = sampled_config(config.model_copy(update={"teacher": str(teacher)}))
+    found = sampling_estimate(settings, teacher, to_be_made, paces=paces)
+    rows = expected_rows(settings)
+    whole = Estimate(
+        bytes=(found.bytes or 0.0) + checkpoint * config.checkpoint.keep,
+        rows=rows,
+        memory=max(memory, found.memory or 0.0),
+        model=student,
+    )
+    if found.seconds is None or found.row_tokens is None:
+        return whole
+    seen, learn = rows * config.off_policy.epochs, config.off_policy
+    row = min(found.row_tokens, learn.max_tokens)
+    most = min(found.row_tokens + config.sampling.max_completion_tokens, learn.max_tokens)
+    updates = -(-seen // learn.samples)
+    work = rl_work(_as_rl(config))
+    learning = learnt(paces, student, work, Lengths(row * seen, most * seen), updates)
+    sampling = Spent(found.seconds, found.most_seconds or found.seconds)
+    return with_time(whole, learning and sampling + learning)
+
+
+def _on_policy(config: DistilConfig, student: str, teacher: Any, paces: Paces) -> Estimate:
+    """Both models are held: a step of RL whose second model scores what the student wrote."""
+    from ponder.plan.beside import weights_beside
+
+    policy = config.on_policy
+    device = (None if config.device == "cpu" else this_gpu()) or this_cpu()
+    beside = weights_beside({"teacher": teacher} if teacher else {}, config.dtype)
+    demand = demand_of(_as_rl(config), on_gpu=device.is_gpu, beside=beside)
+    demand = replace(demand, group_size=policy.group_size)
+    demand = replace(demand, slots=min(config.sampling.max_batch_size, demand.num_rollouts))
+    plan = make_plan(demand, read_shape(student), device)
+    rows = policy.steps * demand.num_rollouts
+    _, checkpoint = update_size(config, plan.shape)
+    num_bytes = rows * config.sampling.max_completion_tokens * _TOKEN_BYTES
+    found = Estimate(
+        seconds=None,
+        bytes=num_bytes + checkpoint * config.checkpoint.keep,
+        rows=rows,
+        memory=plan.peak,
+        model=student,
+    )
+    if device.is_gpu:
+        return found
+    return with_time(found, _steps(config, student, teacher, demand, paces))
+
+
+def _steps(
+    config: DistilConfig, student: str, teacher: Any, demand: Demand, paces: Paces
+) -> Spent | None:
+    """On a CPU: all steps, the teacher's passes with them."""
+    work = rl_work(_as_rl(config))
+    sampling, training = paces.sampling(student, work), paces.training(student, work)
+    scoring = paces.training(teacher, work) if teacher else None
+    if sampling is None or training is None or scoring is None:
+        return None
+    long = lengths(sampling, student, demand.limit, will_change=True)
+    step = step_spent(sampling, training, demand, long)
+    means = (sampling.prompt_tokens + long.expected, sampling.prompt_tokens + long.most)
+    expected, most = (demand.num_rollouts * mean * scoring.forward for mean in means)
+    return Spent() + (step + Spent(expected, most)) * config.on_policy.steps
+
+
+def _as_rl(config: DistilConfig) -> RLConfig:
+    """The settings that a step of RL shares with a distillation."""
+    policy = config.on_policy
+    sizes = BatchConfig(
+        prompts_per_step=policy.prompts_per_step,
+        minibatches=policy.minibatches,
+        **config.batch.model_dump(),
+    )
+    return RLConfig(
+        device=config.device,
+        dtype=config.dtype,
+        threads=config.threads,
+        problems=config.problems,
+        template=config.template,
+        sampling=config.sampling,
+        batch=sizes.model_copy(update={"group_size": policy.group_size}),
+        optimizer=config.optimizer,
+        lora=config.lora,
+        engine=config.engine,
+    )
