@@ -9,7 +9,7 @@ import pytest
 from ponder.config.rl import RLConfig
 from ponder.errors import AlarmError
 from ponder.pipeline.context import StageContext
-from ponder.pipeline.run import in_the_stage
+from ponder.pipeline.runner import in_the_stage
 from ponder.pipeline.stages import KINDS
 from ponder.pipeline.stages.reinforcement import stage_config
 
