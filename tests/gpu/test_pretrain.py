@@ -7,7 +7,7 @@ import torch
 
 from ponder.config.pretrain import ArchitectureConfig
 from ponder.models.tiny import byte_level_tokenizer
-from ponder.train.pretrain.loop import build_model, compile_parts, next_token_loss
+from ponder.train.pretrain.model import build_model, compile_parts, next_token_loss
 
 pytestmark = pytest.mark.gpu
 

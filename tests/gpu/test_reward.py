@@ -10,7 +10,7 @@ from ponder.models.reward import RewardFacts, RewardModel
 from ponder.models.tiny import make_tiny_model
 from ponder.train.optimizer import make_optimizer
 from ponder.train.reward.data import Example
-from ponder.train.reward.loop import update
+from ponder.train.reward.session import update
 
 pytestmark = [
     pytest.mark.gpu,
@@ -36,9 +36,10 @@ def test_scores_are_those_of_the_cpu(dtype: torch.dtype, tolerance: float) -> No
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_updates_lower_the_loss(dtype: str) -> None:
     model = reward_model("cuda", getattr(torch, dtype))
-    config = RewardModelConfig.model_validate({"dtype": dtype, "recompute": True})
+    settings = {"dtype": dtype, "recompute": True, "optimizer": {"learning_rate": 1e-3}}
+    config = RewardModelConfig.model_validate(settings)
     optimizer = make_optimizer(model, config.optimizer)
     ids = torch.randint(0, 256, (16, 40), generator=torch.Generator().manual_seed(1)).tolist()
     batch = [Example(ids[i][:9], (ids[i], ids[i + 8])) for i in range(8)]
-    losses = [update(model, optimizer, batch, 1e-3, config)["loss/total"] for _ in range(20)]
+    losses = [update(model, optimizer, batch, config, step, 20)["loss/total"] for step in range(20)]
     assert losses[-1] < 0.5 * losses[0]

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.lives import Forker
 from tests.rows import comparable
 
 from ponder.config.recipes import to_toml
@@ -23,41 +20,16 @@ from ponder.runlog import CheckpointStore
 Moment = Callable[[Path], bool]
 
 
-class Lives:
+class Lives(Forker):
     """Training processes, one after the other; see lives.py."""
 
     def __init__(self, config: RLConfig | SFTConfig, folder: Path) -> None:
         (folder / "config.toml").write_text(to_toml(config))
-        program = str(Path(__file__).with_name("lives.py"))
-        self.process = subprocess.Popen(
-            [sys.executable, program, str(folder / "config.toml")],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        super().__init__(Path(__file__).with_name("lives.py"), [str(folder / "config.toml")])
 
     def live(self, path: Path, moment: Moment = lambda path: False) -> int:
         """Run until the end or until ``moment(path)``, then kill -9; the wait status."""
-        assert self.process.stdin is not None
-        print(path, file=self.process.stdin, flush=True)
-        pid = int(self._line())
-        ended: list[int] = []
-        waiter = threading.Thread(target=lambda: ended.append(int(self._line())))
-        waiter.start()
-        while waiter.is_alive() and not moment(path):
-            time.sleep(0.0005)
-        if waiter.is_alive():
-            os.kill(pid, signal.SIGKILL)
-        waiter.join()
-        return ended[0]
-
-    def end(self) -> None:
-        """No more lives."""
-        self.process.communicate()
-
-    def _line(self) -> str:
-        assert self.process.stdout is not None
-        return self.process.stdout.readline()
+        return self.fork(str(path), lambda: moment(path))
 
 
 def live_through(lives: Lives, path: Path, moments: Sequence[Moment]) -> None:

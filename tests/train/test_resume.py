@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import shutil
 from collections.abc import Iterator
@@ -10,14 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.sums import write_inputs
 from tests.train import living
 from tests.train.living import Lives, after, live_through, there
 
 from ponder.config.recipes import to_toml
 from ponder.config.rl import RLConfig
 from ponder.errors import PonderError
-from ponder.models.load import save_model
-from ponder.models.tiny import make_tiny_model
 from ponder.runlog import RunFolder, list_steps, read_metrics
 from ponder.train.grpo import train
 
@@ -28,9 +26,7 @@ STEPS = 7
 def config(tmp_path_factory: pytest.TempPathFactory) -> RLConfig:
     """Everything that has state: a reference, several minibatches, rounds of dynamic sampling."""
     folder = tmp_path_factory.mktemp("inputs")
-    save_model(*make_tiny_model(0), folder / "model")
-    rows = [{"question": f"{a} + {b} =", "answer": str(a + b)} for a in range(9) for b in range(9)]
-    (folder / "problems.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    write_inputs(folder)
     return RLConfig.model_validate(
         {
             "name": "kill",

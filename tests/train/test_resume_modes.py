@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.rows import comparable
+from tests.sums import write_inputs
 from transformers import AutoModelForCausalLM
 
 from ponder.config.recipes import to_toml
 from ponder.config.rl import RLConfig
 from ponder.errors import PonderError
-from ponder.models.load import save_model
 from ponder.models.tiny import make_tiny_model
 from ponder.runlog import RunFolder
 from ponder.train.grpo import train
@@ -29,9 +28,7 @@ MODES: dict[str, dict[str, Any]] = {
 
 @pytest.fixture
 def settings(tmp_path: Path) -> dict[str, Any]:
-    save_model(*make_tiny_model(0), tmp_path / "model")
-    rows = [{"question": f"{a} + {b} =", "answer": str(a + b)} for a in range(9) for b in range(9)]
-    (tmp_path / "problems.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    write_inputs(tmp_path)
     return {
         "model": str(tmp_path / "model"),
         "steps": 4,

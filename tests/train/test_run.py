@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.sums import write_inputs
 
 from ponder.config.recipes import to_toml
 from ponder.config.rl import RLConfig
 from ponder.errors import PonderError
 from ponder.evals.result import EvalResult
-from ponder.models.load import save_model
-from ponder.models.tiny import make_tiny_model
 from ponder.runlog import RunFolder, read_alarms, read_metrics, read_rollouts
 from ponder.train.grpo import train
 from ponder.train.observer import Phase, RunInfo
@@ -91,9 +90,7 @@ class Notebook:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> dict[str, Any]:
-    save_model(*make_tiny_model(0), tmp_path / "model")
-    rows = [{"question": f"{a} + {b} =", "answer": str(a + b)} for a in range(9) for b in range(9)]
-    (tmp_path / "problems.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    write_inputs(tmp_path)
     return {
         "model": str(tmp_path / "model"),
         "steps": 2,

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from tests.generate.endpoint_server import Reply, completion, serving
+from tests.sums import write_sums
 from tests.train.living import Lives, there
 from tests.train.test_resume import contents
 
@@ -73,9 +74,8 @@ def scenarios(folder: Path) -> dict[str, Any]:
     labels = [Labelled(f"say {i}", text(w := draw.choice(WORDS)), w != " blue") for i in range(120)]
     write_preferences(folder / "pairs.jsonl", pairs)
     write_preferences(folder / "labels.jsonl", labels)
-    sums = [{"question": f"{a} + {b} =", "answer": str(a + b)} for a in range(9) for b in range(9)]
+    write_sums(folder / "sums.jsonl")
     for name, rows in {
-        "sums": sums,
         "asked": [{"question": f"say {i}"} for i in range(60)],
         "risky": [{"question": f"speak of {i}"} for i in range(60)],
     }.items():

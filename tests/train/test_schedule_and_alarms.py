@@ -44,12 +44,12 @@ FIRST = {
     ],
 )
 def test_each_alarm_sounds_at_its_threshold(key: str, fine: float, bad: float, name: str) -> None:
-    assert new_alarms(FIRST | {key: fine}, FIRST, FIRST) == []
-    assert [a.name for a in new_alarms(FIRST | {key: bad}, FIRST, FIRST)] == [name]
+    assert new_alarms([FIRST, FIRST | {key: fine}]) == []
+    assert [a.name for a in new_alarms([FIRST, FIRST | {key: bad}])] == [name]
 
 
 def test_an_alarm_sounds_once_until_it_has_stopped() -> None:
     bad = FIRST | {"rollout/truncated_fraction": 0.9}
-    assert [a.name for a in new_alarms(bad, None, FIRST)] == ["truncation"]
-    assert new_alarms(bad, bad, FIRST) == []
-    assert [a.name for a in new_alarms(bad, FIRST, FIRST)] == ["truncation"]
+    assert [a.name for a in new_alarms([bad])] == ["truncation"]
+    assert new_alarms([FIRST, bad, bad]) == []
+    assert [a.name for a in new_alarms([FIRST, bad, FIRST, bad])] == ["truncation"]

@@ -21,4 +21,4 @@ def test_what_the_config_names_stays() -> None:
         device="cpu",
         batch=BatchConfig(microbatch_tokens=7, logprob_chunk_tokens=8, recompute="none"),
     )
-    assert resolve_sizes(whole) is whole
+    assert resolve_sizes(whole) == whole

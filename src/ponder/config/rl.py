@@ -11,7 +11,7 @@ from ponder.config.base import Config
 from ponder.config.endpoint import EndpointConfig
 from ponder.config.preference import PreferenceConfig
 from ponder.errors import PonderError
-from ponder.types import PREFERENCES
+from ponder.types import PREFERENCES, Sampling
 
 NamedProblems = Literal[
     "gsm8k", "math", "math500", "aime25", "amc23", "svamp", "cmath", "aqua", "mmlu_stem",
@@ -96,6 +96,10 @@ class SamplingConfig(Config):
     """Limit of a completion in tokens, its end token included."""
     max_batch_size: int = Field(default=512, ge=1)
     """Most sequences that the local generator decodes at once."""
+
+    def to_sampling(self) -> Sampling:
+        """As generators take it."""
+        return Sampling(self.temperature, self.top_p, self.top_k, self.max_completion_tokens)
 
 
 class RewardConfig(Config):

@@ -7,7 +7,7 @@ begins to hold and is silent until it has stopped holding.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 Row = Mapping[str, float]
@@ -65,9 +65,10 @@ ALARMS = (
 )
 
 
-def new_alarms(row: Row, previous: Row | None, first: Row) -> list[Alarm]:
-    """The alarms whose condition holds on ``row`` and did not on the row before it."""
-    before = set() if previous is None else {a.name for a in ALARMS if a.holds(previous, first)}
+def new_alarms(rows: Sequence[Row]) -> list[Alarm]:
+    """The alarms whose condition holds on the last of a run's rows and not on the one before it."""
+    first, row = rows[0], rows[-1]
+    before = {a.name for a in ALARMS if len(rows) > 1 and a.holds(rows[-2], first)}
     return [a for a in ALARMS if a.name not in before and a.holds(row, first)]
 
 

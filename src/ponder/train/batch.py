@@ -80,13 +80,16 @@ def make_batch(groups: Sequence[Group], config: RLConfig, step: int) -> Batch:
         check_one_problem(group)
         check_tokens(group)
     fill_advantages(groups, config.algorithm)
+    return Batch(tuple(_minibatch(part, config) for part in deal(groups, config, step)))
+
+
+def deal(groups: Sequence[Group], config: RLConfig, step: int) -> list[list[Group]]:
+    """The groups of each minibatch: all of them, shuffled by (seed, step), in equal parts."""
     shuffled = list(groups)
     random.Random(derive_seed(config.seed, "minibatches", step)).shuffle(shuffled)
     num = config.batch.minibatches
     bounds = [len(shuffled) * i // num for i in range(num + 1)]
-    return Batch(
-        tuple(_minibatch(shuffled[start:end], config) for start, end in itertools.pairwise(bounds))
-    )
+    return [shuffled[start:end] for start, end in itertools.pairwise(bounds)]
 
 
 def check_one_problem(group: Group) -> None:

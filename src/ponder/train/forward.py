@@ -43,15 +43,20 @@ def score(
 ) -> Scored:
     """One forward pass over ``groups``, each prompt once and no padding; see ``Scored`` and, for
     ``recompute``, ``packed_hidden``."""
-    rows = [row for group in groups for row in group.rows]
-    layout = PackedLayout.build(
-        prompts=[group.prompt_ids for group in groups],
-        completions=[row.completion_ids for row in rows],
-        prompt_index=[i for i, group in enumerate(groups) for _ in group.rows],
-        device=model.device,
-    )
+    layout = layout_of(groups, model.device)
     logprobs, entropy = completion_logprobs(model, layout, temperature, chunk_tokens, recompute)
+    rows = [row for group in groups for row in group.rows]
     return Scored(rows, layout.pad(logprobs), layout.pad(entropy), layout.loss_mask())
+
+
+def layout_of(groups: Sequence[PromptRows], device: torch.device) -> PackedLayout:
+    """``groups`` in one flat row: each prompt once, then its completions."""
+    return PackedLayout.build(
+        prompts=[group.prompt_ids for group in groups],
+        completions=[row.completion_ids for group in groups for row in group.rows],
+        prompt_index=[i for i, group in enumerate(groups) for _ in group.rows],
+        device=device,
+    )
 
 
 def pad(values: Sequence[Tensor] | Sequence[list[float]], like: Tensor) -> Tensor:

@@ -75,9 +75,9 @@ def check_finite(values: Mapping[str, float], update: int) -> None:
     broken = {key: value for key, value in values.items() if not math.isfinite(value)}
     if broken:
         raise GuardError(
-            f"update {update}: {', '.join(f'{k} is {v}' for k, v in sorted(broken.items()))}; "
-            "the weights are untouched. Look at the rollouts of this step, lower the learning "
-            'rate, or use dtype = "float32"'
+            f"update {update}: {', '.join(f'{k} is {v}' for k, v in broken.items())}; the weights "
+            "are untouched. Look at the texts of this step, lower optimizer.learning_rate, "
+            'lengthen optimizer.warmup_steps, or use dtype = "float32"'
         )
 
 

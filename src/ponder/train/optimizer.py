@@ -14,7 +14,7 @@ Gradients exist from the first backward pass of an update to its end, not during
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -22,7 +22,9 @@ from torch import Tensor, nn
 
 from ponder.config.rl import OptimizerConfig
 from ponder.errors import PonderError
+from ponder.train import guards
 from ponder.train.masters import MasterAdamW
+from ponder.train.schedule import learning_rate
 
 
 class Optimizer(Protocol):
@@ -64,13 +66,8 @@ class PlainAdamW:
     def __init__(self, parameters: Sequence[nn.Parameter], config: OptimizerConfig) -> None:
         self.config = config
         self.parameters = list(parameters)
-        matrices = [p for p in parameters if p.ndim >= 2]
-        vectors = [p for p in parameters if p.ndim < 2]
         self.inner = torch.optim.AdamW(
-            [
-                {"params": matrices, "weight_decay": config.weight_decay},
-                {"params": vectors, "weight_decay": 0.0},
-            ],
+            decay_groups(parameters, config.weight_decay),
             lr=config.learning_rate,
             betas=(config.beta1, config.beta2),
             eps=config.eps,
@@ -105,6 +102,31 @@ class PlainAdamW:
         self.inner.load_state_dict(state)
         for group, ours in zip(self.inner.param_groups, settings, strict=True):
             group.update(ours)
+
+
+def decay_groups(parameters: Iterable[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
+    """Two groups for torch's optimizers: matrices decay, norms and biases do not."""
+    known = list(parameters)
+    return [
+        {"params": [p for p in known if p.ndim >= 2], "weight_decay": weight_decay},
+        {"params": [p for p in known if p.ndim < 2], "weight_decay": 0.0},
+    ]
+
+
+def apply_gradients(
+    optimizer: Optimizer, config: OptimizerConfig, loss: float, update: int, num_updates: int
+) -> dict[str, float]:
+    """Clip, check and apply the gradients of update ``update`` of ``num_updates``; forget them.
+
+    Returns the metrics of the optimizer. Raises GuardError where the loss or the gradients' norm is
+    not finite; the weights are untouched then.
+    """
+    norm = optimizer.clip_gradients()
+    guards.check_finite({"the loss": loss, "the gradient norm": norm}, update)
+    rate = learning_rate(config, update, num_updates)
+    optimizer.step(rate)
+    optimizer.zero_grad()
+    return {"policy/grad_norm": norm, "policy/learning_rate": rate}
 
 
 def _settings(param_group: dict[str, Any]) -> dict[str, Any]:

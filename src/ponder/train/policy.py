@@ -16,9 +16,8 @@ from ponder.train import guards
 from ponder.train.batch import Batch, Minibatch, PromptRows, Row, split_by_tokens
 from ponder.train.forward import Scored, pad, score
 from ponder.train.measure import MicrobatchStats, token_sum
-from ponder.train.optimizer import make_optimizer
+from ponder.train.optimizer import apply_gradients, make_optimizer
 from ponder.train.reference import make_reference
-from ponder.train.schedule import learning_rate
 from ponder.train.sizes import resolve_sizes
 
 
@@ -145,18 +144,15 @@ class Policy:
             return self._forward(model, groups).logprobs
 
     def _step(self, loss: float) -> dict[str, float]:
-        """Clip, check and apply the gradients; refresh the reference when it is due."""
+        """Apply the gradients; refresh the reference when it is due."""
         config, update = self.config, self.num_updates
-        norm = self.optimizer.clip_gradients()
-        guards.check_finite({"loss": loss, "the gradient norm": norm}, update)
-        rate = learning_rate(config.optimizer, update, config.steps * config.batch.minibatches)
-        self.optimizer.step(rate)
-        self.optimizer.zero_grad()
+        num_updates = config.steps * config.batch.minibatches
+        metrics = apply_gradients(self.optimizer, config.optimizer, loss, update, num_updates)
         self.num_updates += 1
         every = config.algorithm.reference_every
         if self.reference is not None and every and self.num_updates % every == 0:
             self.reference.refresh()
-        return {"policy/grad_norm": norm, "policy/learning_rate": rate}
+        return metrics
 
     @torch.no_grad()
     def _logprobs(self, groups: Sequence[PromptRows]) -> list[tuple[Row, Tensor]]:

@@ -35,10 +35,7 @@ class Record(RunRecord[Session]):
         super().__init__(run, session, observer)
         self.config = session.config
         self._sinks += _sinks(run, self.config, session.first_step)
-        rows = read_metrics(run.metrics_path)
-        self._first_row = rows[0] if rows else None
-        self._previous_row = rows[-1] if rows else None
-        self._rows: list[Mapping[str, float]] = list(rows)
+        self._rows: list[Mapping[str, float]] = list(read_metrics(run.metrics_path))
         self._evaluations.folder.mkdir(exist_ok=True)
 
     def start(self) -> None:
@@ -93,29 +90,28 @@ class Record(RunRecord[Session]):
         }
         self._write(step, row)
         self.observer.on_step(step, row, collected.groups)
-        self._first_row = self._first_row or row
-        for alarm in new_alarms(row, self._previous_row, self._first_row):
-            append_alarm(self.run.alarms_path, step, alarm.name, alarm.meaning)
-            self.observer.on_alarm(f"step {step}: {alarm.meaning}")
-        self._previous_row = row
-        seen = self._look_for_hacking(step, row)
+        self._rows.append(row)
+        for alarm in new_alarms(self._rows):
+            self._sound(step, alarm.name, alarm.meaning)
+        seen = self._look_for_hacking(step)
         if seen or (step + 1) % self.config.checkpoint.every == 0:
             self.checkpoint(step + 1)
         if seen and self.config.preference.stop:
             raise AlarmError(f"step {step}: {seen}. {self._what_now(step + 1)}")
 
-    def _look_for_hacking(self, step: int, row: Mapping[str, float]) -> str:
+    def _look_for_hacking(self, step: int) -> str:
         """Sound that alarm where it begins to hold; what it says, or ""."""
         steps = self.config.steps
         num_general = steps - self.config.preference.first_step(steps)
-        held = bool(self._rows) and bool(parting.parted(self._rows, num_general))
-        self._rows.append(row)
         seen = parting.parted(self._rows, num_general)
-        if not seen or held:
+        if not seen or parting.parted(self._rows[:-1], num_general):
             return ""
-        append_alarm(self.run.alarms_path, step, parting.NAME, seen)
-        self.observer.on_alarm(f"step {step}: {seen}")
+        self._sound(step, parting.NAME, seen)
         return seen
+
+    def _sound(self, step: int, name: str, meaning: str) -> None:
+        append_alarm(self.run.alarms_path, step, name, meaning)
+        self.observer.on_alarm(f"step {step}: {meaning}")
 
     def _what_now(self, next_step: int) -> str:
         return (

@@ -32,13 +32,12 @@ from ponder.train.sizes import resolve_sizes
 from ponder.train.state import TrainerState
 from ponder.train.threads import set_torch_threads
 from ponder.train.trainable import open_trainable, save_trainable
-from ponder.types import Group, Problem, ProblemSource, Sampling
+from ponder.types import Group, Problem, ProblemSource
 from ponder.verify.verifier_pool import VerifierPool
 
 ROUNDED_AWAY = 1e-4
 """Learning rates below this change hardly any bfloat16 weight: most are of the order of 0.02, where
 neighbours are 1e-4 apart (measured on base-tiny: 1 % of the weights at 1e-6, 43 % at 7e-5)."""
-
 
 LOOK_AHEAD = 16
 """Training problems whose verifiers are made ready before the first rollout."""
@@ -94,19 +93,13 @@ class Session:
         state.write(folder)
 
     def _sample(self, problems: Sequence[Problem], seed: int) -> list[Group]:
-        sampling = self.config.sampling
         return rollout(
             problems,
             self.generator,
             self.scorer,
             self.make_prompt,
             self.config.batch.group_size,
-            Sampling(
-                sampling.temperature,
-                sampling.top_p,
-                sampling.top_k,
-                sampling.max_completion_tokens,
-            ),
+            self.config.sampling.to_sampling(),
             seed,
         )
 
@@ -127,37 +120,48 @@ def open_session(config: RLConfig, checkpoint: Path | None, folder: Path | None 
     plan = plan_run(config, str(checkpoint) if checkpoint else config.model)
     config = resolve_sizes(config, plan)
     model, tokenizer = open_trainable(config, checkpoint)
+    verifiers = VerifierPool(models={**open_preferences(config, paths, tokenizer), **judge})
+    notes = [*_rounding_note(config), *short_note(config, paths), *_plan_note(plan)]
+    policy = Policy(model, config)
+    return new_session(policy, tokenizer, verifiers, state, reward_models, notes)
+
+
+def new_session(
+    policy: Policy,
+    tokenizer: Any,
+    verifiers: VerifierPool,
+    state: TrainerState | None,
+    reward_models: dict[str, str],
+    notes: Sequence[str],
+) -> Session:
+    """The session of a policy and its config: problems, generator, and the state of a checkpoint.
+
+    ``notes`` follow what is worth showing about the problems.
+    """
+    config = policy.config
     problems = build_problems(config.problems, config.seed)
     stream = open_stream(problems.train, config)
-    policy = Policy(model, config)
     if state is not None:
         policy.restore(state.tensors, state.num_updates)
         stream.restore(state.stream)
-    generator = LocalGenerator(
-        model, tokenizer, config.sampling.max_batch_size, engine=config.engine
-    )
     heldout = heldout_problems(config.eval, problems.heldout)
-    verifiers = VerifierPool(models={**open_preferences(config, paths, tokenizer), **judge})
     warnings = verifiers.prepare([*first_problems(problems.train), *heldout], config.unsafe)
+    sampling = config.sampling
     return Session(
         config=config,
         tokenizer=tokenizer,
         policy=policy,
-        generator=generator,
+        generator=LocalGenerator(
+            policy.model, tokenizer, sampling.max_batch_size, engine=config.engine
+        ),
         stream=stream,
         heldout=heldout,
         verifiers=verifiers,
-        scorer=RuleScorer(config.reward, config.sampling.max_completion_tokens, verifiers),
+        scorer=RuleScorer(config.reward, sampling.max_completion_tokens, verifiers),
         make_prompt=PromptMaker(config.template, tokenizer),
         first_step=state.next_step if state else 0,
         seconds_before=state.seconds if state else 0.0,
-        notes=(
-            *warnings,
-            *problems.notes(),
-            *_rounding_note(config),
-            *short_note(config, paths),
-            *_plan_note(plan),
-        ),
+        notes=(*warnings, *problems.notes(), *notes),
         reward_models=reward_models,
     )
 

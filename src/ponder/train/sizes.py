@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
+from ponder.config.base import Config
 from ponder.config.rl import RLConfig
 from ponder.models.device import resolve_device
 from ponder.plan import Plan
+
+BatchT = TypeVar("BatchT", bound=Config)
 
 CHOSEN: dict[str, dict[str, Any]] = {
     "cpu": {"microbatch_tokens": 16384, "logprob_chunk_tokens": 1024, "recompute": "none"},
@@ -23,11 +27,14 @@ def resolve_sizes(config: RLConfig, plan: Plan | None = None) -> RLConfig:
     loss.
     """
     chosen = _planned(plan) if plan else CHOSEN[resolve_device(config.device).type]
-    open_keys = [key for key in chosen if getattr(config.batch, key) in (0, "auto")]
-    if not open_keys:
-        return config
-    batch = config.batch.model_copy(update={key: chosen[key] for key in open_keys})
-    return config.model_copy(update={"batch": batch})
+    return config.model_copy(update={"batch": fill_open(config.batch, chosen)})
+
+
+def fill_open(batch: BatchT, chosen: Mapping[str, Any]) -> BatchT:
+    """``batch`` with the sizes that it leaves open as ``chosen``."""
+    return batch.model_copy(
+        update={key: size for key, size in chosen.items() if getattr(batch, key) in (0, "auto")}
+    )
 
 
 def _planned(plan: Plan) -> dict[str, Any]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from tests.sums import write_sums
 from transformers import PreTrainedModel
 
 from ponder.config.distil import DistilConfig
@@ -38,8 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             parameter.add_(0.1 * torch.randn_like(parameter))
     save_model(relative, tokenizer, path / "relative")
     save_model(*make_tiny_model(1, words=(" the",)), path / "stranger")
-    rows = [{"question": f"{a} + {b} =", "answer": str(a + b)} for a in range(9) for b in range(9)]
-    (path / "problems.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_sums(path / "problems.jsonl")
     return path
 
 

@@ -13,7 +13,9 @@ from ponder.config.pretrain import ArchitectureConfig, CorpusConfig, PretrainCon
 from ponder.models.tiny import make_tiny_model
 from ponder.runlog.folder import RunFolder
 from ponder.runlog.metrics import read_metrics
-from ponder.train.pretrain.loop import Clock, next_token_loss, pretrain, rate_of
+from ponder.train.pretrain.loop import Clock, pretrain
+from ponder.train.pretrain.model import next_token_loss
+from ponder.train.pretrain.update import rate_of
 
 CONFIG = PretrainConfig(
     corpus=CorpusConfig(num_documents=400, workers=1),

@@ -21,8 +21,9 @@ from ponder.runlog import CheckpointStore, RunFolder, read_json, read_metrics
 from ponder.train.observer import NullObserver, Phase
 from ponder.train.optimizer import make_optimizer
 from ponder.train.reward.data import Example, batch_of, is_heldout, load_examples, passes
-from ponder.train.reward.loop import train_reward_model, update
+from ponder.train.reward.loop import train_reward_model
 from ponder.train.reward.scores import evaluate, score
+from ponder.train.reward.session import update
 
 WORDS = ["red", "blue", "sun", "moon", "tree", "river", "stone", "bird", "wind", "rain"]
 POLITE = ("please", "thanks")
@@ -212,7 +213,7 @@ def test_broken_numbers_never_reach_the_weights(model_folder: Path, tmp_path: Pa
     before = model.base.state_dict()["embed_tokens.weight"].clone()
     batch = [Example([1, 2], ([3], [4, 5]))]
     with pytest.raises(GuardError, match="untouched"):
-        update(model, make_optimizer(model, config.optimizer), batch, 1e-3, config)
+        update(model, make_optimizer(model, config.optimizer), batch, config, 0, 1)
     assert torch.equal(model.base.state_dict()["embed_tokens.weight"], before)
 
 
@@ -225,7 +226,7 @@ def test_an_update_does_not_depend_on_how_it_is_cut(model_folder: Path, tmp_path
         config = config_for(model_folder, tmp_path, microbatch_tokens=tokens)
         base, _ = make_tiny_model(0)
         model = RewardModel(base.base_model, RewardFacts("pairwise", "whole"))
-        rows.append(update(model, make_optimizer(model, config.optimizer), batch, 1e-3, config))
+        rows.append(update(model, make_optimizer(model, config.optimizer), batch, config, 0, 1))
     assert rows[0] == pytest.approx(rows[1], rel=1e-5)
     assert rows[0] == pytest.approx(rows[2], rel=1e-5)
     with torch.no_grad():

@@ -30,7 +30,7 @@ from ponder.runlog.durable import disk_errors
 from ponder.runlog.rollouts import drop_after
 from ponder.seeds import derive_seed
 from ponder.text.templates import opens_thought
-from ponder.types import Group, Problem, Sampling
+from ponder.types import Group, Problem
 
 if TYPE_CHECKING:
     from ponder.problems.problem_set import ProblemSet
@@ -157,7 +157,7 @@ class Collector:
             RuleScorer(_VERDICTS_ONLY, limit, self._pool),
             teacher.make_prompt,
             self._config.collect.group_size,
-            self._sampling(),
+            self._config.sampling.to_sampling(),
             self._seed("samples"),
         )
 
@@ -190,15 +190,11 @@ class Collector:
             for problem in self._problems(state.num_problems, _ASKED_AHEAD)
         ]
         size = self._config.collect.group_size
-        cost = teacher.forecast(prompts, size, self._sampling(), self._seed("samples"))
+        cost = teacher.forecast(
+            prompts, size, self._config.sampling.to_sampling(), self._seed("samples")
+        )
         of = f" (the first {len(prompts):,} of {left:,} problems)" if left > len(prompts) else ""
         self._context.view.note(f"{teacher.name}{of}: {cost}")
-
-    def _sampling(self) -> Sampling:
-        sampling = self._config.sampling
-        return Sampling(
-            sampling.temperature, sampling.top_p, sampling.top_k, sampling.max_completion_tokens
-        )
 
     def _seed(self, what: str) -> int:
         return derive_seed(self._config.seed, what)

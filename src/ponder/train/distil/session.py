@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 
 from ponder.config.distil import DistilConfig
 from ponder.config.rl import AlgorithmConfig, BatchConfig, RewardConfig, RLConfig
 from ponder.errors import PonderError
-from ponder.generate.local import LocalGenerator
-from ponder.problems.split import build_problems
-from ponder.rollout.prompts import PromptMaker
-from ponder.rollout.scorer import RuleScorer
 from ponder.runlog import RunFolder, read_json, write_json_atomic
-from ponder.seeds import derive_seed
 from ponder.train import guards
-from ponder.train.batch import Batch, Minibatch, PromptRows, Row, check_one_problem
+from ponder.train.batch import Batch, Minibatch, PromptRows, Row, check_one_problem, deal
 from ponder.train.distil.student import Student
 from ponder.train.distil.teacher import open_teacher
-from ponder.train.heldout import heldout_problems
-from ponder.train.session import Session, first_problems, open_stream
+from ponder.train.session import Session, new_session
 from ponder.train.sizes import resolve_sizes
 from ponder.train.state import TrainerState
 from ponder.train.threads import set_torch_threads
@@ -43,31 +35,9 @@ def open_session(config: DistilConfig, run: RunFolder, checkpoint: Path | None) 
     model, tokenizer = open_trainable(config, checkpoint)
     teacher = open_teacher(config, model, tokenizer)
     _check_same_teacher(config, run, guards.weight_checksum(teacher), state is not None)
-    problems = build_problems(config.problems, config.seed)
-    stream = open_stream(problems.train, rl)
     student = Student(model, teacher, rl, config.on_policy)
-    if state is not None:
-        student.restore(state.tensors, state.num_updates)
-        stream.restore(state.stream)
-    heldout = heldout_problems(config.eval, problems.heldout)
-    verifiers = VerifierPool()
-    warnings = verifiers.prepare([*first_problems(problems.train), *heldout], config.unsafe)
-    return Session(
-        config=rl,
-        tokenizer=tokenizer,
-        policy=student,
-        generator=LocalGenerator(
-            model, tokenizer, config.sampling.max_batch_size, engine=config.engine
-        ),
-        stream=stream,
-        heldout=heldout,
-        verifiers=verifiers,
-        scorer=RuleScorer(rl.reward, config.sampling.max_completion_tokens, verifiers),
-        make_prompt=PromptMaker(config.template, tokenizer),
-        first_step=state.next_step if state else 0,
-        seconds_before=state.seconds if state else 0.0,
-        notes=(f"teacher: {config.teacher}", *warnings, *problems.notes()),
-    )
+    note = f"teacher: {config.teacher}"
+    return new_session(student, tokenizer, VerifierPool(), state, {}, [note])
 
 
 def rl_config(config: DistilConfig) -> RLConfig:
@@ -109,11 +79,7 @@ def make_batch(groups: Sequence[Group], config: RLConfig, step: int) -> Batch:
     """
     for group in groups:
         check_one_problem(group)
-    shuffled = list(groups)
-    random.Random(derive_seed(config.seed, "minibatches", step)).shuffle(shuffled)
-    num = config.batch.minibatches
-    bounds = [len(shuffled) * i // num for i in range(num + 1)]
-    return Batch(tuple(_minibatch(shuffled[start:end]) for start, end in pairwise(bounds)))
+    return Batch(tuple(_minibatch(part) for part in deal(groups, config, step)))
 
 
 def _minibatch(groups: Sequence[Group]) -> Minibatch:

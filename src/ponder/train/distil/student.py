@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +17,7 @@ from ponder.models.packed import completion_logprobs, packed_hidden
 from ponder.models.packed_layout import PackedLayout
 from ponder.train import guards
 from ponder.train.batch import Batch, Minibatch, PromptRows, split_by_tokens
+from ponder.train.forward import layout_of
 from ponder.train.policy import Policy
 
 
@@ -104,15 +104,10 @@ class Student(Policy):
         self, groups: Sequence[PromptRows], denominator: float
     ) -> tuple[Tensor, DistilStats]:
         """The microbatch's share of its minibatch's loss, and its sums."""
-        rows = [row for group in groups for row in group.rows]
-        layout = PackedLayout.build(
-            prompts=[group.prompt_ids for group in groups],
-            completions=[row.completion_ids for row in rows],
-            prompt_index=[i for i, group in enumerate(groups) for _ in group.rows],
-            device=self.model.device,
-        )
-        ids = chain.from_iterable(row.sampler_logprobs for row in rows)
-        sampler = torch.tensor(list(ids), device=self.model.device)
+        device = self.model.device
+        layout = layout_of(groups, device)
+        rows = (row for group in groups for row in group.rows)
+        sampler = torch.tensor([p for row in rows for p in row.sampler_logprobs], device=device)
         if self.settings.estimator == "full":
             found = self._full(layout)
             per_token, kl, agrees = found.kl, found.kl.detach(), found.agrees.double().sum()

@@ -19,9 +19,9 @@ from ponder.verify.scored import encode_scored
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A pair (chosen, rejected), or one completion with its label.
+    """The tokens that are scored of a pair (chosen, rejected), or of one completion and its label.
 
-    ``lengths`` counts the tokens that are scored of each completion.
+    ``num_tokens`` has the prompt once, ``longest`` is the longer completion after it.
     """
 
     prompt_ids: list[int]

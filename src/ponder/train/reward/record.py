@@ -3,55 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
-import torch
-from transformers import PreTrainedTokenizerBase
-
-from ponder.config.reward_model import RewardModelConfig
-from ponder.models.reward import RewardModel
 from ponder.runlog import read_metrics
-from ponder.train.optimizer import Optimizer
-from ponder.train.reward.data import Examples
 from ponder.train.reward.scores import Measured, evaluate
+from ponder.train.reward.session import RewardSession
 from ponder.train.reward.summary import RewardSummary
 from ponder.train.run_record import RunRecord
-
-STATE = "trainer_state.pt"
-
-
-@dataclass(slots=True)
-class RewardSession:
-    """The parts of a run that live in memory."""
-
-    config: RewardModelConfig
-    model: RewardModel
-    tokenizer: PreTrainedTokenizerBase
-    optimizer: Optimizer
-    examples: Examples
-    steps: int
-    first_step: int
-    seconds_before: float
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """Of the data, for the summary."""
-        return {
-            "examples": len(self.examples.train),
-            "heldout_examples": len(self.examples.heldout),
-            "too_long": self.examples.num_too_long,
-        }
-
-    def save(self, folder: Path, next_step: int, seconds: float) -> None:
-        """Fill a checkpoint: the model's folder, and the optimizer's state beside it."""
-        self.model.save(folder, self.tokenizer)
-        state = {
-            "optimizer": self.optimizer.state_dict(),
-            "threads": torch.get_num_threads(),
-            "seconds": seconds,
-        }
-        torch.save(state, folder / STATE)
 
 
 class RewardRecord(RunRecord[RewardSession]):
@@ -71,10 +29,9 @@ class RewardRecord(RunRecord[RewardSession]):
             notes=(note,) if too_long else (),
         )
 
-    def evaluate(self, step: int) -> Measured:
-        """The model on the held-out examples."""
-        with self.phase(step, "evaluate"):
-            return evaluate(self.session.model, self.session.examples.heldout, self.session.config)
+    def evaluate(self, step: int) -> dict[str, float]:
+        """The metrics of the untrained head on the held-out examples; ``end`` has the last's."""
+        return self._measure(step).row() if step == 0 else {}
 
     def step(self, step: int, update: Mapping[str, float], evaluation: Mapping[str, float]) -> None:
         """Write a step's row; checkpoint if it is due. The last checkpoint waits for ``end``."""
@@ -86,7 +43,7 @@ class RewardRecord(RunRecord[RewardSession]):
     def end(self, next_step: int) -> RewardSummary:
         """Checkpoint; where all steps are done, with the scale of the held-out scores in it."""
         finished = next_step >= self.session.steps
-        measured = self.evaluate(next_step) if finished else None
+        measured = self._measure(next_step) if finished else None
         if measured is not None:
             model = self.session.model
             model.facts = replace(model.facts, mean=measured.mean, std=measured.std)
@@ -97,6 +54,10 @@ class RewardRecord(RunRecord[RewardSession]):
         self._keep_summary(summary)
         self.observer.on_end(summary)
         return summary
+
+    def _measure(self, step: int) -> Measured:
+        with self.phase(step, "evaluate"):
+            return evaluate(self.session.model, self.session.examples.heldout, self.session.config)
 
     def _summary(self, steps: int, measured: Measured | None) -> RewardSummary:
         row = measured.row() if measured else {}

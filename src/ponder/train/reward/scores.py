@@ -27,7 +27,9 @@ def score(model: RewardModel, examples: Sequence[Example], recompute: bool = Fal
     return flat.view(len(examples), per_example)
 
 
-def judge(scores: Tensor, examples: Sequence[Example], facts: RewardFacts) -> tuple[Tensor, Tensor]:
+def compare(
+    scores: Tensor, examples: Sequence[Example], facts: RewardFacts
+) -> tuple[Tensor, Tensor]:
     """(losses [B], 1 where the model is right, 1/2 for a tie, else 0 [B]) from ``score``'s."""
     if facts.objective == "pairwise":
         chosen, rejected = scores[:, 0], scores[:, 1]
@@ -85,7 +87,7 @@ def evaluate(
     all_scores, losses, right, longer = [], 0.0, 0.0, []
     for part in passes(examples, config.microbatch_tokens):
         scores = score(model, part)
-        of_part, right_of_part = judge(scores, part, model.facts)
+        of_part, right_of_part = compare(scores, part, model.facts)
         losses += float(of_part.sum())
         right += float(right_of_part.sum())
         all_scores.append(scores.flatten().double().cpu())

@@ -31,7 +31,7 @@ class Loaded(NamedTuple):
 
     def notes(self, path: Path, max_tokens: int) -> list[str]:
         """A line to show, where rows are not all that was learnt."""
-        done = [
+        return [
             f"{count:,} of {len(self.samples) + self.num_dropped:,} samples of {path} {what}"
             for count, what in (
                 (self.num_dropped, f"are left out (longer than {max_tokens:,} tokens)"),
@@ -39,7 +39,6 @@ class Loaded(NamedTuple):
             )
             if count
         ]
-        return done
 
 
 class SampleReader:
@@ -69,10 +68,10 @@ class SampleReader:
             write_samples(folder, source, samples, counts)
             found = open_samples(folder, source)
             assert found is not None
-        samples_, counts = found
-        if not len(samples_):
+        loaded, counts = found
+        if not len(loaded):
             raise self._nothing(path, field, counts.dropped)
-        return Loaded(samples_, counts.dropped, counts.truncated)
+        return Loaded(loaded, counts.dropped, counts.truncated)
 
     def _source(self, path: Path) -> dict[str, Any]:
         """All that the samples follow from (the tokenizer is the model's)."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,11 +15,10 @@ from ponder.models.compiled import compile_layers
 from ponder.models.packed import completion_logprobs
 from ponder.models.packed_layout import PackedLayout
 from ponder.train import guards
-from ponder.train.optimizer import make_optimizer
-from ponder.train.schedule import learning_rate
+from ponder.train.optimizer import apply_gradients, make_optimizer
 from ponder.train.sft.packing import fill_rate, pack
 from ponder.train.sft.store import Sample
-from ponder.train.sizes import CHOSEN
+from ponder.train.sizes import CHOSEN, fill_open
 
 
 class Learner:
@@ -98,18 +96,11 @@ class Learner:
         return -logprobs.double().sum(), entropy.double().sum()
 
     def _step(self, loss: float) -> dict[str, float]:
-        norm = self.optimizer.clip_gradients()
-        if not math.isfinite(loss) or not math.isfinite(norm):
-            raise GuardError(
-                f"update {self.num_updates}: the loss is {loss} and the gradient norm {norm}; the "
-                "weights are untouched. Lower optimizer.learning_rate, lengthen "
-                'optimizer.warmup_steps, or use dtype = "float32"'
-            )
-        rate = learning_rate(self.config.optimizer, self.num_updates, self.steps)
-        self.optimizer.step(rate)
-        self.optimizer.zero_grad()
+        metrics = apply_gradients(
+            self.optimizer, self.config.optimizer, loss, self.num_updates, self.steps
+        )
         self.num_updates += 1
-        return {"policy/grad_norm": norm, "policy/learning_rate": rate}
+        return metrics
 
     def _check_split_once(self, samples: Sequence[Sample]) -> None:
         """At the first update of a process: two samples in one forward pass and in two."""
@@ -144,6 +135,4 @@ def layout_of(
 
 def resolve_batch(batch: SFTBatchConfig, device_type: str) -> SFTBatchConfig:
     """Sizes that the config leaves open (0 or "auto") as numbers."""
-    chosen = CHOSEN[device_type]
-    still_open = {key: chosen[key] for key in chosen if getattr(batch, key) in (0, "auto")}
-    return batch.model_copy(update=still_open)
+    return fill_open(batch, CHOSEN[device_type])

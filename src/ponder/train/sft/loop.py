@@ -7,13 +7,13 @@ from contextlib import ExitStack, closing
 
 from ponder.config.sft import SFTConfig
 from ponder.runlog import RunFolder
-from ponder.train import guards
 from ponder.train.observer import NullObserver, RunObserver
 from ponder.train.resume import prepare
 from ponder.train.sft.record import SFTRecord, samples_dir
-from ponder.train.sft.session import SFTSession, open_session
+from ponder.train.sft.session import open_session
 from ponder.train.sft.summary import SFTSummary
 from ponder.train.threads import keeping_torch_threads
+from ponder.train.update_loop import run_updates
 
 
 def fine_tune(
@@ -46,20 +46,4 @@ def fine_tune(
         session = open_session(config, checkpoint, samples_dir(run), resources)
         record = SFTRecord(run, session, observer or NullObserver())
         with closing(record):
-            return run_loop(session, record, should_stop)
-
-
-def run_loop(session: SFTSession, record: SFTRecord, should_stop: Callable[[], bool]) -> SFTSummary:
-    """The loop itself; ``fine_tune`` opens what it needs. Ends with a checkpoint."""
-    record.start()
-    step, stopped = session.first_step, False
-    while step < session.steps:
-        evaluation = record.evaluate(step)
-        if stopped := should_stop():
-            break
-        with record.phase(step, "update"):
-            metrics = session.update(step)
-        record.step(step, metrics, evaluation)
-        step += 1
-    guards.check_progress(session.first_step, step, session.steps, stopped)
-    return record.end(step)
+            return run_updates(session, record, should_stop)
