@@ -6,12 +6,17 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from ponder.config.base import Config
 from ponder.errors import PonderError
-from ponder.runlog import RunFolder
+from ponder.runlog import RunFolder, read_metrics
 from ponder.train.observer import NullObserver, RunObserver
+from ponder.train.summary import Summary
+
+ConfigT = TypeVar("ConfigT", bound=Config)
+Trainer = Callable[[ConfigT, RunFolder, bool, RunObserver, Callable[[], bool]], Summary]
+"""(config, folder, resume, observer, should_stop) -> how it ended: ``train``, ``fine_tune``, ..."""
 
 
 class Stopped(Exception):  # noqa: N818 - no error: the person asked for it
@@ -99,6 +104,20 @@ class StageContext:
                 part.mkdir(exist_ok=True)
             return run, True
         return RunFolder.create(self.folder, config_toml), False
+
+    def train(
+        self, trainer: Trainer[ConfigT], config: ConfigT, folder: RunFolder, resume: bool
+    ) -> None:
+        """Train in ``folder``, shown in the stage's view, from where an earlier process was.
+
+        Raises:
+            Stopped: the person asked for the end before the run's own.
+        """
+        earlier = read_metrics(folder.metrics_path) if resume else ()
+        with self.view.training(earlier) as observer:
+            summary = trainer(config, folder, resume, observer, self.should_stop)
+        if not summary.finished:
+            raise Stopped(self.name)
 
     def settings(self, update: Mapping[str, Any]) -> Config:
         """The config with some of its top-level keys replaced (``model`` by an input, say)."""

@@ -77,44 +77,66 @@ def legend(names: Sequence[str]) -> str:
 
 def _measure_figure(table: StageTable, measure: str) -> str:
     title, factor, decimals, marks = SECTIONS[measure]
-    points = {
-        name: [column.cells.get((measure, name)) for column in table.columns]
-        for name in table.benchmarks
-    }
+    lines = {name: _points(table, measure, name) for name in table.benchmarks}
     ends = [
-        factor * (cell.value + sign * (cell.stderr or 0.0))
-        for cells in points.values()
-        for cell in cells
-        if cell is not None
+        point.value + sign * point.error
+        for points in lines.values()
+        for point in points
         for sign in (-1, 1)
     ]
     if not ends:
         return ""
     most = factor if marks else None  # shares end at 100 %, error bars may not
     scale = scale_of(ends if most is None else [min(end, most) for end in ends], most)
-    labels = [column.label for column in table.columns]
-    body = [_frame(scale, labels)]
-    for number, ((name, cells), tone) in enumerate(
-        zip(points.items(), _tones(len(points)), strict=True)
-    ):
-        shift = 5.0 * (number - (len(points) - 1) / 2)
-        places = [
-            (
-                _x(place, len(labels)) + shift,
-                factor * cell.value,
-                factor * (cell.stderr or 0.0),
-                label,
-            )
-            for place, (cell, label) in enumerate(zip(cells, labels, strict=True))
-            if cell is not None
-        ]
-        line = " ".join(f"{x:.1f},{scale.y(value):.1f}" for x, value, _, _ in places)
-        body.append(f"<g class='{tone}'><polyline class='thin' points='{line}'/>")
-        for x, value, error, label in places:
-            said = f"{name}, {label}: {value:,.{decimals}f} ± {error:,.{decimals}f}"
-            body.append(_mark(x, scale, value, error, said))
-        body.append("</g>")
+    body = [_frame(scale, [column.label for column in table.columns])]
+    for number, (name, tone) in enumerate(zip(lines, _tones(len(lines)), strict=True)):
+        shift = 5.0 * (number - (len(lines) - 1) / 2)
+        marked = _marked_line(name, lines[name], shift, scale, decimals)
+        body.append(f"<g class='{tone}'>{marked}</g>")
     return _figure(title, _svg(title, body))
+
+
+@dataclass(frozen=True, slots=True)
+class _Point:
+    """A cell of the table where it is drawn, in the measure's unit."""
+
+    x: float
+    value: float
+    error: float
+    label: str
+
+
+def _points(table: StageTable, measure: str, benchmark: str) -> list[_Point]:
+    """The cells that a benchmark has, from column to column."""
+    factor, columns = SECTIONS[measure][1], table.columns
+    return [
+        _Point(
+            _x(place, len(columns)),
+            factor * cell.value,
+            factor * (cell.stderr or 0.0),
+            column.label,
+        )
+        for place, column in enumerate(columns)
+        if (cell := column.cells.get((measure, benchmark))) is not None
+    ]
+
+
+def _marked_line(
+    name: str, points: Sequence[_Point], shift: float, scale: Scale, decimals: int
+) -> str:
+    """A line with its error bars, moved aside so that lines do not hide each other's."""
+    line = " ".join(f"{point.x + shift:.1f},{scale.y(point.value):.1f}" for point in points)
+    marks = [
+        _mark(
+            point.x + shift,
+            scale,
+            point.value,
+            point.error,
+            f"{name}, {point.label}: {point.value:,.{decimals}f} ± {point.error:,.{decimals}f}",
+        )
+        for point in points
+    ]
+    return f"<polyline class='thin' points='{line}'/>{''.join(marks)}"
 
 
 def _mark(x: float, scale: Scale, value: float, error: float, said: str) -> str:

@@ -226,6 +226,7 @@ COLD_START = StageKind(
         "ponder.curate",
         "ponder.pipeline.stages.cold_start",
         "ponder.pipeline.stages.collected",
+        "ponder.pipeline.stages.benchmarks",
         "ponder.pipeline.stages.curated",
         "ponder.pipeline.stages.finishing",
         "ponder.pipeline.stages.sampled",

@@ -73,7 +73,7 @@ def curated(
 def benchmark_texts(config: SampledConfig) -> list[EvaluationText]:
     """Questions and answers of the problems that the pipeline's own evaluation measures on."""
     from ponder.curate.evaluation import problem_texts
-    from ponder.pipeline.stages.evaluation import benchmark_problems
+    from ponder.pipeline.stages.benchmarks import benchmark_problems
 
     measured = config.measured()
     return [

@@ -17,7 +17,7 @@ from ponder.config.distil import DistilConfig
 from ponder.config.recipes import to_toml
 from ponder.curate.choose import candidates_of
 from ponder.curate.rows import Mark, RowWriter
-from ponder.pipeline.context import StageContext, Stopped
+from ponder.pipeline.context import StageContext
 from ponder.pipeline.kinds import CHECKPOINTS, Input, Output, StageKind
 from ponder.pipeline.stages.collected import Collected
 from ponder.pipeline.stages.curated import (
@@ -44,7 +44,6 @@ from ponder.runlog import (
     RunFolder,
     list_steps,
     read_json,
-    read_metrics,
     read_rollouts,
     write_json_atomic,
 )
@@ -129,23 +128,14 @@ def _fine_tune(context: StageContext, config: DistilConfig, folder: RunFolder) -
         shutil.rmtree(samples_dir(folder), ignore_errors=True)  # it may have been killed there
         return
     settings = sft_config(config, folder.path / DATA / ROWS)
-    earlier = read_metrics(folder.metrics_path)
-    with context.view.training(earlier) as observer:
-        summary = fine_tune(settings, folder, True, observer, context.should_stop)
-    if not summary.finished:
-        raise Stopped(context.name)
+    context.train(fine_tune, settings, folder, resume=True)
 
 
 def _train(context: StageContext, config: DistilConfig, folder: RunFolder) -> None:
     from ponder.train.distil.loop import distil_on_policy
 
-    if folder.summary_path.exists():
-        return
-    earlier = read_metrics(folder.metrics_path)
-    with context.view.training(earlier) as observer:
-        summary = distil_on_policy(config, folder, True, observer, context.should_stop)
-    if not summary.finished:
-        raise Stopped(context.name)
+    if not folder.summary_path.exists():
+        context.train(distil_on_policy, config, folder, resume=True)
 
 
 def _write_rows(config: DistilConfig, folder: RunFolder) -> None:
@@ -206,6 +196,7 @@ DISTIL = StageKind(
         *MODEL_CODE,
         "ponder.curate",
         "ponder.train",
+        "ponder.pipeline.stages.benchmarks",
         "ponder.pipeline.stages.curated",
         "ponder.pipeline.stages.distillation",
         "ponder.pipeline.stages.distillation_config",

@@ -16,8 +16,10 @@ from ponder.errors import PonderError
 from ponder.pipeline.context import StageContext
 from ponder.pipeline.kinds import NO_PACES, Estimate, Input, Output, Sources, StageKind
 from ponder.pipeline.paces import Paces, Workload
+from ponder.pipeline.stages.benchmarks import benchmark_problems
 from ponder.pipeline.stages.measures import measures_of
 from ponder.pipeline.stages.models import MODEL_CODE, expected_model, local_model
+from ponder.pipeline.stages.teachers import open_generator
 from ponder.pipeline.stages.timed import Spent, is_to_be_made, sampled, with_time
 from ponder.plan.pace import Calls
 from ponder.runlog import list_steps, read_rollouts, write_json_atomic, write_rollouts
@@ -64,26 +66,6 @@ def run(context: StageContext) -> None:
     figures = {name: row["figures"] for name, row in rows.items()}
     write_json_atomic(context.folder / "summary.json", {"name": context.name, "figures": figures})
     write_json_atomic(context.folder / TABLE, table)
-
-
-def benchmark_problems(name: str, config: BenchmarksConfig) -> list[Problem]:
-    """The first problems of a benchmark, none of which a run trains on (see ``held_out``).
-
-    Raises:
-        PonderError: it has none, or its source cannot be read.
-    """
-    from ponder.problems.measured import measured_problems
-
-    source, all_rows = config.benchmarks[name], not config.held_out
-    try:
-        found, _ = measured_problems(source, config.num_problems, all_rows)
-    except PonderError as error:
-        field = f"benchmarks.{name}.{error.field.removeprefix('problems.')}"
-        raise PonderError(field, error.value, error.fix) from error
-    if not found:
-        fix = "it has no held-out problems; of a file of test problems set held_out = false"
-        raise PonderError(f"benchmarks.{name}", config.held_out, fix)
-    return found
 
 
 class _Evaluation:
@@ -145,19 +127,10 @@ class _Evaluation:
 
     def _open(self) -> tuple[Any, Any]:
         if self._opened is None:
-            import torch
-
-            from ponder.generate.local import LocalGenerator
-            from ponder.models.load import load_model
             from ponder.rollout.prompts import PromptMaker
-            from ponder.train.threads import usable_cores
 
             config = self._config
-            torch.set_num_threads(config.threads or usable_cores())
-            model, tokenizer = load_model(self._source, config.device, config.dtype)
-            generator = LocalGenerator(
-                model, tokenizer, config.max_batch_size, engine=config.engine
-            )
+            generator, tokenizer = open_generator(config, self._source, config.max_batch_size)
             self._opened = generator, PromptMaker(config.template, tokenizer)
         return self._opened
 
@@ -220,8 +193,10 @@ EVAL = StageKind(
         *MODEL_CODE,
         "ponder.curate",
         "ponder.evals",
+        "ponder.pipeline.stages.benchmarks",
         "ponder.pipeline.stages.evaluation",
         "ponder.pipeline.stages.measures",
+        "ponder.pipeline.stages.teachers",
     ),
     files=files,
     unhashed=("name", "out", "max_batch_size"),

@@ -16,14 +16,14 @@ from ponder.config.rl import SamplingConfig
 from ponder.config.sft import SFTConfig
 from ponder.curate.rows import Mark, RowWriter, read_lines
 from ponder.errors import PonderError
-from ponder.pipeline.context import StageContext, Stopped
+from ponder.pipeline.context import StageContext
 from ponder.pipeline.kinds import CHECKPOINTS, NO_PACES, Estimate, Input, Output, Sources, StageKind
 from ponder.pipeline.paces import Paces, Workload
 from ponder.pipeline.stages.models import MODEL_CODE, expected_model, local_model
 from ponder.pipeline.stages.texts import Amount, amount_of
 from ponder.pipeline.stages.timed import Spent, evaluated, learnt, with_time
 from ponder.plan.pace import Lengths, lengths
-from ponder.runlog import RunFolder, read_metrics
+from ponder.runlog import RunFolder
 
 _PROMPT_SHARE = 4
 """A prompt is taken to be this part of its row, where time is predicted."""
@@ -39,11 +39,7 @@ def run(context: StageContext) -> None:
     if not folder.summary_path.exists():
         if len(context.all("data")) > 1:
             join(context.all("data"), joined)
-        earlier = read_metrics(folder.metrics_path) if resume else ()
-        with context.view.training(earlier) as observer:
-            summary = fine_tune(config, folder, resume, observer, context.should_stop)
-        if not summary.finished:
-            raise Stopped(context.name)
+        context.train(fine_tune, config, folder, resume)
     _tidy(folder, joined)
 
 

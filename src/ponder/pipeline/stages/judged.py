@@ -20,6 +20,7 @@ from ponder.curate.pairs import (
 from ponder.curate.preferences import Labelled, Pair
 from ponder.curate.ruled import RuledLabels, RuledPairs, judgements
 from ponder.pipeline.context import StageContext
+from ponder.pipeline.stages.teachers import kept, open_generator
 from ponder.seeds import derive_seed
 from ponder.text.asking import MakePrompt, as_message, chat_prompts
 from ponder.types import Generator, Group, Sampling
@@ -125,10 +126,10 @@ def _asked(
     context: StageContext, config: PreferencesConfig, stack: ExitStack
 ) -> tuple[Generator, MakePrompt]:
     if config.judge.by == "model":
-        generator, tokenizer = open_generator(config, config.judge.model)
+        batch = config.sampling.max_batch_size
+        generator, tokenizer = open_generator(config, config.judge.model, batch)
         return generator, chat_prompts(tokenizer)
     from ponder.generate.endpoint import EndpointGenerator
-    from ponder.pipeline.stages.teachers import kept
 
     cache = context.folder.parent / "judge_cache.jsonl"  # for the stage under other keys, too
     endpoint = EndpointGenerator(kept(config.judge.endpoint, cache), "judge.endpoint")
@@ -145,17 +146,3 @@ def _requests(config: PreferencesConfig) -> str:
         most = config.num_prompts * config.group_size * judge.label_votes
     where = f"{judge.endpoint.model} at {judge.endpoint.url}"
     return f"the judge is {where}: at most {most:,} requests, those in the cache included"
-
-
-def open_generator(config: PreferencesConfig, source: str) -> tuple[Any, Any]:
-    """The local engine around a model, and its tokenizer. Sets torch's number of threads."""
-    import torch
-
-    from ponder.generate.local import LocalGenerator
-    from ponder.models.load import load_model
-    from ponder.train.threads import usable_cores
-
-    torch.set_num_threads(config.threads or usable_cores())
-    model, tokenizer = load_model(source, config.device, config.dtype)
-    batch = config.sampling.max_batch_size
-    return LocalGenerator(model, tokenizer, batch, engine=config.engine), tokenizer

@@ -66,11 +66,9 @@ def balanced(
         about = {"longer_chosen_before": round(longer_chosen(pairs, tokens), 4)}
         card = {**counts, "unbalanced": len(pairs) - len(kept), "kept": len(kept)}
         return kept, card | about | _of_pairs(kept, tokens)
-    stay = (
-        balance_labels(labels, derive_seed(config.seed, "labels"))
-        if (config.balance_labels)
-        else labels
-    )
+    stay = labels
+    if config.balance_labels:
+        stay = balance_labels(labels, derive_seed(config.seed, "labels"))
     card = {**counts, "unbalanced": len(labels) - len(stay), "kept": len(stay)}
     card |= _of_labels(stay, tokens)
     return stay if card["good"] and card["bad"] else [], card

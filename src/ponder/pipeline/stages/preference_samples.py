@@ -12,6 +12,7 @@ from ponder.config.preferences import PreferencesConfig
 from ponder.config.rl import ProblemsConfig, RewardConfig
 from ponder.errors import PonderError
 from ponder.pipeline.context import StageContext
+from ponder.pipeline.stages.teachers import open_generator
 from ponder.rollout.rollout import Pending
 from ponder.runlog import read_rollouts, write_rollouts
 from ponder.runlog.durable import disk_errors, remove_stale
@@ -26,7 +27,6 @@ from ponder.types import (
     Problem,
     Prompt,
     Rollout,
-    Sampling,
     Verdict,
 )
 
@@ -81,29 +81,24 @@ class Sampler:
         from ponder.rollout.rollout import rollout
 
         generator, make_prompt = self._open()
-        sampling = self._config.sampling
         return rollout(
             problems,
             generator,
             self._open_scorer(problems),
             make_prompt,
             self._config.group_size,
-            Sampling(
-                sampling.temperature,
-                sampling.top_p,
-                sampling.top_k,
-                sampling.max_completion_tokens,
-            ),
+            self._config.sampling.to_sampling(),
             derive_seed(self._config.seed, "samples"),
         )
 
     def _open(self) -> tuple[Any, Any]:
         if self._opened is None:
-            from ponder.pipeline.stages.judged import open_generator
             from ponder.rollout.prompts import PromptMaker
 
-            generator, tokenizer = open_generator(self._config, self._source)
-            self._opened = generator, PromptMaker(self._config.template, tokenizer)
+            config = self._config
+            batch = config.sampling.max_batch_size
+            generator, tokenizer = open_generator(config, self._source, batch)
+            self._opened = generator, PromptMaker(config.template, tokenizer)
         return self._opened
 
     def _open_scorer(self, problems: Sequence[Problem]) -> Scorer:

@@ -188,6 +188,7 @@ PREFERENCES = StageKind(
         "ponder.pipeline.stages.preference_card",
         "ponder.pipeline.stages.preference_samples",
         "ponder.pipeline.stages.preferences",
+        "ponder.pipeline.stages.teachers",
     ),
     files=files,
     unhashed=("name", "judge.endpoint.cache"),

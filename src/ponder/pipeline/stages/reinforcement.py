@@ -7,12 +7,12 @@ from pathlib import Path
 
 from ponder.config.recipes import to_toml
 from ponder.config.rl import RLConfig
-from ponder.pipeline.context import StageContext, Stopped
+from ponder.pipeline.context import StageContext
 from ponder.pipeline.kinds import CHECKPOINTS, NO_PACES, Estimate, Input, Output, Sources, StageKind
 from ponder.pipeline.paces import Paces
 from ponder.pipeline.stages.models import MODEL_CODE, expected_model, local_model
 from ponder.pipeline.stages.timed import reinforced, with_time
-from ponder.runlog import CheckpointStore, read_metrics
+from ponder.runlog import CheckpointStore
 from ponder.runlog.checkpoint import checkpoint_step
 from ponder.types import PREFERENCES
 
@@ -31,11 +31,7 @@ def run(context: StageContext) -> None:
     latest = CheckpointStore(folder.checkpoints_dir).latest()
     if folder.summary_path.exists() and latest and checkpoint_step(latest) >= config.steps:
         return
-    earlier = read_metrics(folder.metrics_path) if resume else ()
-    with context.view.training(earlier) as observer:
-        summary = train(config, folder, resume, observer, context.should_stop)
-    if not summary.finished:
-        raise Stopped(context.name)
+    context.train(train, config, folder, resume)
 
 
 def stage_config(context: StageContext) -> RLConfig:

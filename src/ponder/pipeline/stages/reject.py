@@ -223,6 +223,7 @@ REJECT = StageKind(
         *MODEL_CODE,
         "ponder.curate",
         "ponder.pipeline.stages.collected",
+        "ponder.pipeline.stages.benchmarks",
         "ponder.pipeline.stages.curated",
         "ponder.pipeline.stages.finishing",
         "ponder.pipeline.stages.reject",

@@ -8,14 +8,13 @@ from pathlib import Path
 from ponder.config.recipes import to_toml
 from ponder.config.reward_model import RewardModelConfig
 from ponder.errors import PonderError
-from ponder.pipeline.context import StageContext, Stopped
+from ponder.pipeline.context import StageContext
 from ponder.pipeline.kinds import CHECKPOINTS, NO_PACES, Estimate, Input, Output, Sources, StageKind
 from ponder.pipeline.paces import Paces, Workload
 from ponder.pipeline.stages.models import MODEL_CODE, expected_model, local_model
 from ponder.pipeline.stages.texts import amount_of
 from ponder.pipeline.stages.timed import Spent, learnt, with_time
 from ponder.plan.pace import Lengths
-from ponder.runlog import read_metrics
 
 _ANSWER_SHARE = 0.5
 """Of a row's tokens, prompt and all, where final answers alone are scored. Assumed."""
@@ -27,13 +26,8 @@ def run(context: StageContext) -> None:
 
     config = stage_config(context)
     folder, resume = context.open_run(to_toml(config))
-    if folder.summary_path.exists():
-        return
-    earlier = read_metrics(folder.metrics_path) if resume else ()
-    with context.view.training(earlier) as observer:
-        summary = train_reward_model(config, folder, resume, observer, context.should_stop)
-    if not summary.finished:
-        raise Stopped(context.name)
+    if not folder.summary_path.exists():
+        context.train(train_reward_model, config, folder, resume)
 
 
 def stage_config(context: StageContext) -> RewardModelConfig:

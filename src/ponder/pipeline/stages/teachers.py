@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from ponder.config.asked import AskedConfig
+from ponder.config.benchmarks import BenchmarksConfig
 from ponder.config.endpoint import EndpointConfig
+from ponder.config.preferences import PreferencesConfig
 from ponder.config.sampling_stage import SampledConfig
 from ponder.generate.endpoint_cost import Estimate
 from ponder.text.asking import MakePrompt, as_message, chat_prompts
@@ -39,7 +41,7 @@ def open_model(config: SampledConfig, source: str) -> Teacher:
     """A local model that is sampled with the template of the config."""
     from ponder.rollout.prompts import PromptMaker
 
-    generator, tokenizer = open_generator(config, source)
+    generator, tokenizer = open_generator(config, source, config.sampling.max_batch_size)
     make_prompt = PromptMaker(config.template, tokenizer)
     return Teacher(
         name_of(source),
@@ -49,7 +51,9 @@ def open_model(config: SampledConfig, source: str) -> Teacher:
     )
 
 
-def open_generator(config: SampledConfig, source: str) -> tuple[Generator, Any]:
+def open_generator(
+    config: SampledConfig | PreferencesConfig | BenchmarksConfig, source: str, max_batch_size: int
+) -> tuple[Generator, Any]:
     """The local engine around a model, and its tokenizer. Sets torch's number of threads."""
     import torch
 
@@ -59,8 +63,7 @@ def open_generator(config: SampledConfig, source: str) -> tuple[Generator, Any]:
 
     torch.set_num_threads(config.threads or usable_cores())
     model, tokenizer = load_model(source, config.device, config.dtype)
-    batch = config.sampling.max_batch_size
-    return LocalGenerator(model, tokenizer, batch, engine=config.engine), tokenizer
+    return LocalGenerator(model, tokenizer, max_batch_size, engine=config.engine), tokenizer
 
 
 def open_endpoint(
@@ -105,7 +108,7 @@ def open_asked(config: SampledConfig, settings: AskedConfig, cache: Path, sectio
     if settings.by == "endpoint":
         endpoint = EndpointGenerator(kept(settings.endpoint, cache), f"{section}.endpoint")
         return Asked(endpoint, as_message, sampling, endpoint.close)
-    generator, tokenizer = open_generator(config, settings.model)
+    generator, tokenizer = open_generator(config, settings.model, config.sampling.max_batch_size)
     return Asked(generator, chat_prompts(tokenizer), sampling)
 
 

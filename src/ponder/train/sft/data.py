@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +21,43 @@ from ponder.train.sft.store import Counts, Sample, Samples, open_samples, write_
 from ponder.types import Problem
 
 _ROWS_AT_ONCE = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """What a run learns from and is measured on; ``figures`` are for the summary."""
+
+    train: Samples
+    heldout: Samples | None
+    figures: Mapping[str, int]
+    notes: tuple[str, ...]
+
+
+def read_data(config: SFTConfig, tokenizer: Any, max_tokens: int, folder: Path) -> Data:
+    """The samples of a config's files, which lie in ``folder`` from then on.
+
+    Raises:
+        PonderError: a file cannot be read, a row is wrong, or too few are left to train on.
+    """
+    data = config.data
+    assert data.path is not None
+    reader = SampleReader(config, tokenizer, max_tokens)
+    loaded = reader.read(data.path, "data.path", folder / "train")
+    notes = loaded.notes(data.path, max_tokens)
+    train, heldout = split_heldout(loaded.samples, data.heldout_samples, config.seed)
+    if data.heldout_path is not None:
+        other = reader.read(data.heldout_path, "data.heldout_path", folder / "heldout")
+        notes += other.notes(data.heldout_path, max_tokens)
+        heldout = other.samples
+    figures = {
+        "samples": len(train),
+        "heldout_samples": 0 if heldout is None else len(heldout),
+        "tokens": int(train.lengths.sum()),
+        "completion_tokens": int(train.completion_lengths.sum()),
+        "dropped": loaded.num_dropped,
+        "truncated": loaded.num_truncated,
+    }
+    return Data(train, heldout, figures, tuple(notes))
 
 
 class Loaded(NamedTuple):

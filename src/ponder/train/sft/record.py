@@ -29,9 +29,9 @@ class SFTRecord(RunRecord[SFTSession]):
         self._announce(
             session.learner.model,
             steps=session.steps,
-            prompts_per_step=-(-len(session.samples) * config.epochs // session.steps),
-            max_completion_tokens=int(session.samples.completion_lengths.max()),
-            notes=session.notes,
+            prompts_per_step=-(-len(session.data.train) * config.epochs // session.steps),
+            max_completion_tokens=int(session.data.train.completion_lengths.max()),
+            notes=session.data.notes,
         )
 
     def evaluate(self, step: int) -> dict[str, float]:
@@ -87,7 +87,7 @@ class SFTRecord(RunRecord[SFTSession]):
             first_loss=losses[0] if losses else None,
             last_loss=losses[-1] if losses else None,
             heldout_loss=(heldout[0], heldout[-1]) if heldout else None,
-            data=self.session.figures,
+            data=self.session.data.figures,
         )
 
     def _pass1(self, step: int) -> EvalResult | None:

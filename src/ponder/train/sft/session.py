@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,11 +19,10 @@ from ponder.problems.split import build_problems
 from ponder.rollout.prompts import PromptMaker
 from ponder.rollout.scorer import RuleScorer
 from ponder.train.heldout import evaluate_heldout, heldout_problems
-from ponder.train.sft.data import SampleReader, split_heldout
+from ponder.train.sft.data import Data, read_data
 from ponder.train.sft.learner import Learner
 from ponder.train.sft.packing import BatchPlan
 from ponder.train.sft.rows import read_rows
-from ponder.train.sft.store import Samples
 from ponder.train.state import TrainerState
 from ponder.train.threads import set_torch_threads
 from ponder.train.trainable import open_trainable, save_trainable
@@ -43,6 +41,7 @@ class Pass1:
     make_prompt: PromptMaker
 
     def measure(self) -> EvalResult:
+        """The model as it is now."""
         settings = self.config.eval
         return evaluate_heldout(
             self.generator,
@@ -62,27 +61,26 @@ class SFTSession:
     config: SFTConfig
     tokenizer: Any
     learner: Learner
-    samples: Samples
-    heldout: Samples | None
+    data: Data
     plan: BatchPlan
     steps: int
     pass1: Pass1 | None
     first_step: int
     seconds_before: float
     fingerprint: str
-    figures: Mapping[str, int]
-    """Counts of samples and tokens, for the summary."""
-    notes: tuple[str, ...]
+    """Of the samples that are trained on."""
 
     def update(self, step: int) -> dict[str, float]:
         """The update of a step; its metrics."""
-        batch = [self.samples[index] for index in self.plan.indices(step)]
+        batch = [self.data.train[index] for index in self.plan.indices(step)]
         return self.learner.update(batch) | {"sft/epoch": self.plan.epoch(step)}
 
     def heldout_loss(self) -> float | None:
-        if self.heldout is None:
+        """Nats per completion token of the held-out samples; None where there are none."""
+        heldout = self.data.heldout
+        if heldout is None:
             return None
-        return self.learner.mean_loss([self.heldout[i] for i in range(len(self.heldout))])
+        return self.learner.mean_loss([heldout[i] for i in range(len(heldout))])
 
     def save(self, folder: Path, next_step: int, seconds: float) -> None:
         """Fill a checkpoint: a Hugging Face folder, and the trainer's state beside it."""
@@ -118,11 +116,12 @@ def open_session(
     state = TrainerState.read(checkpoint) if checkpoint else None
     set_torch_threads(config.threads, state.num_threads if state else None)
     model, tokenizer = open_trainable(config, checkpoint)
-    samples, heldout, figures, notes = _read_data(config, folder, model, tokenizer)
-    plan = BatchPlan(samples.lengths, config.batch, config.epochs, config.seed)
+    limit = min(config.data.max_tokens, context_tokens(model))
+    data = read_data(config, tokenizer, limit, folder)
+    plan = BatchPlan(data.train.lengths, config.batch, config.epochs, config.seed)
     steps = min(plan.num_updates, config.max_steps or plan.num_updates)
     learner = Learner(model, config, steps)
-    fingerprint = samples.fingerprint()
+    fingerprint = data.train.fingerprint()
     if state is not None:
         _check_same_data(config, state, fingerprint)
         learner.restore(state.tensors, state.num_updates)
@@ -130,43 +129,14 @@ def open_session(
         config=config,
         tokenizer=tokenizer,
         learner=learner,
-        samples=samples,
-        heldout=heldout,
+        data=data,
         plan=plan,
         steps=steps,
         pass1=_open_pass1(config, model, tokenizer, resources),
         first_step=state.next_step if state else 0,
         seconds_before=state.seconds if state else 0.0,
         fingerprint=fingerprint,
-        figures=figures,
-        notes=tuple(notes),
     )
-
-
-def _read_data(
-    config: SFTConfig, folder: Path, model: PreTrainedModel, tokenizer: Any
-) -> tuple[Samples, Samples | None, dict[str, int], list[str]]:
-    """(to train on, held out, counts, lines worth showing)."""
-    data = config.data
-    assert data.path is not None
-    limit = min(data.max_tokens, context_tokens(model))
-    reader = SampleReader(config, tokenizer, limit)
-    loaded = reader.read(data.path, "data.path", folder / "train")
-    notes = loaded.notes(data.path, limit)
-    samples, heldout = split_heldout(loaded.samples, data.heldout_samples, config.seed)
-    if data.heldout_path is not None:
-        other = reader.read(data.heldout_path, "data.heldout_path", folder / "heldout")
-        notes += other.notes(data.heldout_path, limit)
-        heldout = other.samples
-    figures = {
-        "samples": len(samples),
-        "heldout_samples": 0 if heldout is None else len(heldout),
-        "tokens": int(samples.lengths.sum()),
-        "completion_tokens": int(samples.completion_lengths.sum()),
-        "dropped": loaded.num_dropped,
-        "truncated": loaded.num_truncated,
-    }
-    return samples, heldout, figures, notes
 
 
 def _check_same_data(config: SFTConfig, state: TrainerState, fingerprint: str) -> None:
