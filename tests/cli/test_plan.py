@@ -11,6 +11,8 @@ from transformers import AutoConfig
 from ponder.cli.main import main
 from ponder.config.recipes import load_recipe, recipe_names
 from ponder.config.rl import RLConfig
+from ponder.models.load import save_model
+from ponder.models.tiny import make_tiny_model
 
 Capture = pytest.CaptureFixture[str]
 
@@ -49,12 +51,51 @@ def test_what_is_assumed_is_said(capsys: Capture) -> None:
     assert "every completion reaches the limit (--mean-tokens N)" in printed
 
 
-def test_on_a_cpu_there_is_memory_and_no_time(capsys: Capture) -> None:
-    assert main(["plan", "zero-tiny", "device=cpu"]) == 0
+@pytest.fixture
+def tiny(tmp_path: Path) -> str:
+    """A random model that takes a moment to measure."""
+    save_model(*make_tiny_model(0), tmp_path / "tiny")
+    return str(tmp_path / "tiny")
+
+
+def test_on_a_cpu_a_step_is_measured(tiny: str, tmp_path: Path, capsys: Capture) -> None:
+    arguments = ["plan", "zero-tiny", f"model={tiny}", "device=cpu", "threads=1"]
+    arguments += ["sampling.max_completion_tokens=16", "batch.prompts_per_step=2"]
+    assert main([*arguments, "--mean-tokens", "10", "--json", str(tmp_path / "p.json")]) == 0
     printed = capsys.readouterr().out
-    assert "no time is predicted on a CPU" in printed
+    for text in ("time, seconds", "at most", "tokens a second", "on one thread"):
+        assert text in printed
+    told = json.loads((tmp_path / "p.json").read_text())
+    assert 0 < told["step_seconds"] < told["most_step_seconds"]
+    assert told["mean_tokens"] == 10
+
+
+def test_nothing_is_measured_unasked(capsys: Capture) -> None:
+    assert main(["plan", "zero-tiny", "device=cpu", "--no-measure"]) == 0
+    printed = capsys.readouterr().out
+    assert "nothing was measured" in printed
     assert "memory, GiB" in printed
     assert "time, seconds" not in printed
+
+
+def test_reward_models_are_counted(qwen: str, tmp_path: Path, capsys: Capture) -> None:
+    recipe = tmp_path / "r.toml"
+    entries = '{ task = "products" }, { task = "requests", verifier = "helpful" }'
+    recipe.write_text(f'extends = "modern"\nproblems = {{ mixture = [{entries}] }}\n')
+    arguments = ["plan", str(recipe), f"preference.helpful={qwen}", "dtype=bfloat16"]
+    assert main([*arguments, "model=base-tiny", "--gpu", "h100"]) == 0
+    assert "reward model helpful" in capsys.readouterr().out
+
+
+def test_other_kinds_are_planned_as_stages(tiny: str, tmp_path: Path, capsys: Capture) -> None:
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(json.dumps({"prompt": "1+1=", "completion": " 2"}) + "\n")
+    arguments = ["plan", "sft-tiny", f"model={tiny}", f"data.path={rows}", "device=cpu"]
+    assert main([*arguments, "threads=1", "--json", str(tmp_path / "p.json")]) == 0
+    printed = capsys.readouterr().out
+    assert "3 epochs, updates of 16 samples" in printed
+    assert "about 0:0" in printed
+    assert json.loads((tmp_path / "p.json").read_text())["rows"] == 3
 
 
 def test_what_cannot_fit_is_refused_with_a_knob(qwen: str, capsys: Capture) -> None:
@@ -70,7 +111,10 @@ def test_what_cannot_fit_is_refused_with_a_knob(qwen: str, capsys: Capture) -> N
     ("arguments", "message"),
     [
         (["nowhere"], "no such recipe"),
-        (["base-tiny"], "only RL recipes are planned"),
+        (["sft-tiny"], "name the rows to learn from: data.path=FILE.jsonl"),
+        (["distil"], "name the model to learn from: teacher=MODEL"),
+        (["base-tiny", "--gpu", "h100"], "planned for this machine alone"),
+        (["base-tiny", "--mean-tokens", "9"], "only RL recipes take it"),
         (["zero-tiny", "--gpu", "abacus"], "must be one of h100"),
         (["zero-tiny", "model=nowhere"], "no such folder or model"),
         (["zero-tiny", "--json", "/nowhere/plan.json"], "there is no such folder"),

@@ -17,6 +17,7 @@ from ponder.pipeline.context import StageContext
 from ponder.pipeline.kinds import NO_PACES, Estimate, Input, Output, Sources, StageKind
 from ponder.pipeline.paces import Paces, Workload
 from ponder.pipeline.stages.benchmarks import benchmark_problems
+from ponder.pipeline.stages.held import held_while_sampling, sampling_demand
 from ponder.pipeline.stages.measures import measures_of
 from ponder.pipeline.stages.models import MODEL_CODE, expected_model, local_model
 from ponder.pipeline.stages.teachers import open_generator
@@ -136,16 +137,18 @@ class _Evaluation:
 
 
 def estimate(config: BenchmarksConfig, sources: Sources, paces: Paces = NO_PACES) -> Estimate:
-    """Samples, the memory of the weights, and on a CPU seconds at a measured pace."""
-    from ponder.plan.devices import this_gpu
-    from ponder.plan.read import read_shape
+    """Samples, memory, and on a CPU seconds at a measured pace."""
+    from ponder.plan.devices import this_cpu, this_gpu
 
+    if not config.benchmarks:
+        return Estimate()
     model = expected_model(sources, config.model)
-    shape = read_shape(model)
+    device = (None if config.device == "cpu" else this_gpu()) or this_cpu()
     samples = len(config.benchmarks) * config.num_problems * config.k
-    width = 2 if config.dtype == "bfloat16" else 4
-    found = Estimate(bytes=2e3 * samples, rows=samples, memory=float(shape.num_parameters * width))
-    if not config.benchmarks or (config.device != "cpu" and this_gpu() is not None):
+    demand = sampling_demand(_work(config), config.engine, device.is_gpu)
+    memory = sum(held_while_sampling(model, demand, device, {}).values())
+    found = Estimate(bytes=2e3 * samples, rows=samples, memory=memory)
+    if device.is_gpu:
         return found
     chunk = max(1, config.max_batch_size // config.k)
     calls = Calls.in_chunks(config.num_problems, config.k, config.max_batch_size, chunk)

@@ -19,6 +19,7 @@ from ponder.errors import PonderError
 from ponder.pipeline.context import StageContext
 from ponder.pipeline.kinds import NO_PACES, Estimate, Input, Output, Sources, StageKind
 from ponder.pipeline.paces import Paces, Workload
+from ponder.pipeline.stages.held import held_while_sampling, sampling_demand
 from ponder.pipeline.stages.judged import judged_rows, open_judge
 from ponder.pipeline.stages.models import MODEL_CODE, expected_model, local_model
 from ponder.pipeline.stages.preference_card import balanced, count_tokens, write_card
@@ -94,8 +95,11 @@ def _chunk_path(folder: Path, number: int) -> Path:
 def nothing_kept(config: PreferencesConfig, card: Mapping[str, object]) -> PonderError:
     """The error of a stage without a row to learn from."""
     why = ", ".join(f"{name} {value}" for name, value in card.items() if isinstance(value, int))
-    if card.get("unjudged") and card.get("unjudged") == card.get("asked"):
+    asked, unjudged = (int(str(card.get(name) or 0)) for name in ("asked", "unjudged"))
+    if 2 * unjudged > asked:  # the others may have had no answer to be judged
         fix = "the judge gave no verdict that could be read: look at its replies, or mend the rule"
+        if config.judge.by == "endpoint":
+            fix += " (they are in its cache: without that file it is asked anew)"
         return PonderError("judge", config.judge.by, f"{fix} ({why})")
     if config.objective == "pointwise":
         fix = "all labels are alike: nothing can be learnt of them; take other prompts"
@@ -109,20 +113,15 @@ def nothing_kept(config: PreferencesConfig, card: Mapping[str, object]) -> Ponde
 
 def estimate(config: PreferencesConfig, sources: Sources, paces: Paces = NO_PACES) -> Estimate:
     """Rows at most, samples on the disk, memory, and on a CPU seconds unless a model judges."""
-    from ponder.plan.beside import check_fits, weights_beside
     from ponder.plan.devices import this_cpu, this_gpu
-    from ponder.plan.read import read_shape
 
     model = expected_model(sources, config.model)
-    shape = read_shape(model)
     device = (None if config.device == "cpu" else this_gpu()) or this_cpu()
     samples = config.num_prompts * config.group_size
     is_pairs = config.objective == "pairwise"
-    width = 2 if config.dtype == "bfloat16" else 4
-    parts = {"weights": float(shape.num_parameters * width)}
-    if config.judge.by == "model":
-        parts |= dict(weights_beside({"judge": config.judge.model}, config.dtype))
-        check_fits(parts, device, "judge.model")
+    judge = {"judge": config.judge.model} if config.judge.by == "model" else {}
+    demand = sampling_demand(_work(config), config.engine, device.is_gpu)
+    parts = held_while_sampling(model, demand, device, judge, "judge.model" if judge else "model")
     found = Estimate(
         bytes=samples * config.sampling.max_completion_tokens * _BYTES_PER_TOKEN / 2,
         rows=config.num_prompts * config.pairs_per_prompt if is_pairs else samples,

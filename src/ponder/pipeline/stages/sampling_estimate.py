@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from ponder.config.rl import BatchConfig, RLConfig
 from ponder.config.sampling_stage import SampledConfig
 from ponder.pipeline.kinds import NO_PACES, Estimate
 from ponder.pipeline.paces import Paces, Workload
+from ponder.pipeline.stages.held import held_while_sampling, sampling_demand
 from ponder.pipeline.stages.timed import Spent, sampled, with_time
-from ponder.plan.beside import check_fits, weights_beside
+from ponder.plan.beside import weights_beside
 from ponder.plan.pace import Calls
 
 _BYTES_PER_TOKEN = 6.0
@@ -81,38 +81,21 @@ def _sampling(
     """Seconds (None where the device's speed is not known), bytes (all weights, keys and values),
     and whether that is on a GPU. PonderError where the models do not fit together."""
     from ponder.plan.constants import GIB
-    from ponder.plan.demand import demand_of
     from ponder.plan.devices import this_cpu, this_gpu
     from ponder.plan.duration import Speed, decode_seconds, prefill_seconds
-    from ponder.plan.fit import usable
-    from ponder.plan.memory import wanted_kv_bytes
     from ponder.plan.read import read_shape
 
-    shape = read_shape(model)
     device = (None if config.device == "cpu" else this_gpu()) or this_cpu()
-    step = RLConfig(
-        dtype=config.dtype,
-        sampling=config.sampling,
-        engine=config.engine,
-        batch=BatchConfig(prompts_per_step=config.collect.num_problems),
-    )
-    size = config.collect.group_size
-    chunk = min(config.chunk_size(), config.collect.num_problems) * size
-    slots = min(config.sampling.max_batch_size, chunk)
-    demand = replace(demand_of(step, on_gpu=device.is_gpu), group_size=size, slots=slots)
-    weights = float(shape.num_parameters * demand.width)
-    wanted = demand.kv_gib * GIB or wanted_kv_bytes(shape, demand)
-    parts = {"weights": weights, **dict(weights_beside(others, config.dtype))}
-    if others:
-        check_fits(parts, device, "model")
-    held = sum(parts.values())
-    cache = max(0.0, min(wanted, usable(device) - held))
-    speed = Speed.of(device, demand)
+    demand = sampling_demand(work_of(config), config.engine, device.is_gpu)
+    parts = held_while_sampling(model, demand, device, others)
+    whole = replace(demand, prompts=config.collect.num_problems)
+    speed = Speed.of(device, whole)
     seconds = None
     if speed is not None:
-        decoding = decode_seconds(shape, demand, cache / GIB, speed)
-        seconds = prefill_seconds(shape, demand, speed) + decoding
-    return seconds, held + cache, device.is_gpu
+        shape = read_shape(model)
+        decoding = decode_seconds(shape, whole, parts["keys and values"] / GIB, speed)
+        seconds = prefill_seconds(shape, whole, speed) + decoding
+    return seconds, sum(parts.values()), device.is_gpu
 
 
 def describe(config: SampledConfig, teacher: str = "") -> str:
