@@ -106,6 +106,14 @@ def test_labels_by_an_endpoint(tmp_path: Path) -> None:
         assert len(seen.bodies) == 3 * len(rows)
 
 
+def test_a_judge_that_talks_is_told_from_equal_answers(tmp_path: Path) -> None:
+    with serving(lambda body, number: completion("I would say A.")) as seen:
+        context = context_of(tmp_path / "stage", settings(seen.url))
+        with pytest.raises(PonderError, match="without that file it is asked anew") as told:
+            PREFERENCES.run(context)
+    assert told.value.field == "judge"
+
+
 def test_an_endpoint_that_fails_loses_nothing(tmp_path: Path) -> None:
     """What was sampled and judged until then is there, and the rest is done afterwards."""
     down = [False]
