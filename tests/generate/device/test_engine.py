@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 
 import pytest
@@ -11,7 +12,7 @@ from tests.generate.helpers import random_prompts, trainer_logprobs
 
 from ponder.config.rl import EngineConfig
 from ponder.errors import PonderError
-from ponder.generate.device import loop, scheduler, step
+from ponder.generate.device import compiled, loop, scheduler, step
 from ponder.generate.device.switches import switched
 from ponder.generate.local import LocalGenerator
 from ponder.models.tiny import make_tiny_model
@@ -50,6 +51,26 @@ def test_two_halves_are_the_whole(fewest, monkeypatch) -> None:
         found = generator.generate(prompts, 5, sampling, 2, limits=limits)
     expected = LocalGenerator(model, tokenizer).generate(prompts, 5, sampling, 2, limits=limits)
     assert_same(found, expected)
+
+
+def test_a_compiled_turn_is_the_same_turn(monkeypatch) -> None:
+    """Of the slots and the random numbers (``Switches.compile_rest``); not by inductor here."""
+    traced = []
+
+    def compiled_for(function):
+        traced.append(function.__name__)
+        return torch.compile(function, backend="aot_eager", dynamic=True, fullgraph=True)
+
+    monkeypatch.setattr(compiled, "_compiled", functools.cache(compiled_for))
+    model, tokenizer = make_tiny_model(1)
+    prompts = random_prompts([3, 40, 33])
+    limits = [[1, 20, 33, 50, 50], [7, 7, 50, 50, 50], [50, 2, 50, 3, 40]]
+    with compiled._compiling_functions():
+        found = DeviceGenerator(model, tokenizer).generate(prompts, 5, SAMPLING, 2, limits=limits)
+    expected = LocalGenerator(model, tokenizer).generate(prompts, 5, SAMPLING, 2, limits=limits)
+    assert_same(found, expected)
+    assert sorted(traced) == ["advance", "uniforms"]
+    torch._dynamo.reset()
 
 
 @pytest.mark.parametrize("length", [1, 2, 33, 65])

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import operator
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,9 @@ from torch.nn import functional as F
 from ponder.generate.device.fuse import join_products, rotate_inside
 from ponder.generate.device.switches import switches
 from ponder.models.layers import decoder_layers
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 SIDE_BY_SIDE = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
 """Linear layers of one module that read the same input: one product is faster than several."""
@@ -29,14 +33,47 @@ def compiled_for_decode(model: Any, enabled: bool) -> Iterator[None]:
     if not enabled:
         yield
         return
-    layers = decoder_layers(model)
+    modules = list(decoder_layers(model))
     with ExitStack() as stack:
         for group in joined_linears(model):
             stack.enter_context(_as_one_product(group))
-        for layer in layers:
-            layer.compile(backend=_inductor_of_fewer, dynamic=True)
-            stack.callback(setattr, layer, "_compiled_call_impl", None)
+        if switches().compile_rest:
+            modules += _around_layers(model)
+            stack.enter_context(_compiling_functions())
+        for module in modules:
+            module.compile(backend=_inductor_of_fewer, dynamic=True)
+            stack.callback(setattr, module, "_compiled_call_impl", None)
         yield
+
+
+def _around_layers(model: Any) -> list[nn.Module]:
+    """What the model calls before and after its layers, but for looking up embeddings."""
+    layers = decoder_layers(model)
+    children = model.base_model.children()
+    return [c for c in children if c is not layers and not isinstance(c, nn.Embedding)]
+
+
+_compiles_functions = False
+
+
+@contextmanager
+def _compiling_functions() -> Iterator[None]:
+    global _compiles_functions
+    _compiles_functions = True
+    try:
+        yield
+    finally:
+        _compiles_functions = False
+
+
+def perhaps_compiled(function: Callable[P, T]) -> Callable[P, T]:
+    """``function``, compiled while a step is captured (``Switches.compile_rest``)."""
+    return _compiled(function) if _compiles_functions else function
+
+
+@functools.cache
+def _compiled(function: Callable[P, T]) -> Callable[P, T]:
+    return torch.compile(function, dynamic=True, fullgraph=True)
 
 
 def _inductor_of_fewer(graph: torch.fx.GraphModule, inputs: list[Any]) -> Any:

@@ -16,7 +16,7 @@ from ponder.generate.device.launch import LONGEST_RUN
 CHUNK_STEPS = 32
 """Most steps between two looks of the host."""
 
-_FIELDS = ("token", "own", "active", "prefix", "key", "limit", "runs")
+FIELDS = ("token", "own", "active", "prefix", "key", "limit", "runs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,22 +40,22 @@ class Slots:
     Per row, int64: ``token`` the next input, ``own`` cached tokens after those of the prompt (which
     is also the number of tokens generated), ``active``: 0 for a row that is over, ``prefix`` cached
     tokens of the prompt, ``key`` of the random stream, ``limit`` of generated tokens, ``runs``: see
-    ``launch.decode_attention``.
+    ``launch.decode_attention``. All of them are columns of ``state``.
     """
 
     def __init__(self, max_rows: int, width: int, device: torch.device) -> None:
         self.max_rows = max_rows
         self.width = width
         self.num_rows = 0
-        self._state = torch.zeros(len(_FIELDS), max_rows, dtype=torch.int64, device=device)
-        self.token, self.own, self.active, self.prefix = self._state[:4]
-        self.key, self.limit, self.runs = self._state[4:]
+        self.state = torch.zeros(len(FIELDS), max_rows, dtype=torch.int64, device=device)
+        self.token, self.own, self.active, self.prefix = self.state[:4]
+        self.key, self.limit, self.runs = self.state[4:]
         self.page_table = torch.zeros(max_rows, width, dtype=torch.int32, device=device)
         self.step = torch.zeros(1, dtype=torch.int64, device=device)
         self.out_tokens = torch.zeros(CHUNK_STEPS, max_rows, dtype=torch.int64, device=device)
         self.out_logprobs = torch.zeros(CHUNK_STEPS, max_rows, device=device)
         self.suspect = torch.zeros(max_rows, dtype=torch.int64, device=device)
-        self._host = np.zeros((len(_FIELDS), max_rows), np.int64)
+        self._host = np.zeros((len(FIELDS), max_rows), np.int64)
         self._table = np.zeros((max_rows, width), np.int32)
         self._groups: list[int] = []
 
@@ -77,7 +77,7 @@ class Slots:
             own, prefix = len(row.token_ids), row.group.num_cached
             self._host[:, place] = (row.next_input, own, 1, prefix, row.key, row.limit, 1)
         self._host[:, len(rows) :] = 0  # rows that a larger graph runs along: not active
-        self._host[_FIELDS.index("runs"), : len(rows)] = _runs(self._groups, cut)
+        self._host[FIELDS.index("runs"), : len(rows)] = _runs(self._groups, cut)
         self.num_rows = len(rows)
 
     def set_pages(self, place: int, row: Sequence) -> None:
@@ -87,8 +87,8 @@ class Slots:
 
     def upload(self) -> None:
         """Bring the mirror to the device."""
-        device = self._state.device
-        self._state.copy_(to_device(self._host, device))
+        device = self.state.device
+        self.state.copy_(to_device(self._host, device))
         table = self._table[: self.num_rows]
         self.page_table[: self.num_rows].copy_(to_device(table, device))
 
@@ -100,7 +100,7 @@ class Slots:
     def download(self, num_steps: int) -> Chunk:
         """Wait for the device and read what ``num_steps`` steps brought."""
         rows = self.num_rows
-        state = torch.cat([self._state[:3, :rows], self.suspect[None, :rows]]).cpu().numpy()
+        state = torch.cat([self.state[:3, :rows], self.suspect[None, :rows]]).cpu().numpy()
         tokens = self.out_tokens[:num_steps, :rows].t().tolist()
         logprobs = self.out_logprobs[:num_steps, :rows].t().tolist()
         counts = (state[1] - self._host[1, :rows]).tolist()
@@ -112,7 +112,7 @@ class Slots:
 
         For warming up and capturing; ``upload`` brings the sequences back.
         """
-        self._state.zero_()
+        self.state.zero_()
         self.step.zero_()
 
 

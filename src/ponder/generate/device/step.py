@@ -12,8 +12,9 @@ from torch.nn import functional as F
 
 from ponder.generate.device.attention import DecodePass
 from ponder.generate.device.cache import KvCache
+from ponder.generate.device.compiled import perhaps_compiled
 from ponder.generate.device.draw import draw_on_device
-from ponder.generate.device.slots import Slots
+from ponder.generate.device.slots import FIELDS, Slots
 from ponder.generate.device.switches import switches
 from ponder.generate.sampling import uniforms
 from ponder.types import Sampling
@@ -26,6 +27,8 @@ PROGRAMS = 1024
 """Programs that fill the GPU: about eight for each of an H100's 132 multiprocessors."""
 
 MOST_SPLITS = 64
+
+TOKEN, OWN, ACTIVE, LIMIT = (FIELDS.index(name) for name in ("token", "own", "active", "limit"))
 
 FEWEST_OF_HALVES = 256
 """Rows of a batch that is worth being cut in two."""
@@ -82,7 +85,7 @@ class DecodeStep:
         works = [partial(self._forward, *part, splits) for part in parts]
         results = side_by_side(works, slots.step.device)
         logits = self._logits(results[0] if len(results) == 1 else torch.cat(results))
-        uniform = uniforms(slots.key[:num_rows], slots.own[:num_rows])
+        uniform = perhaps_compiled(uniforms)(slots.key[:num_rows], slots.own[:num_rows])
         drawn, logprobs = draw_on_device(logits, uniform, sampling)
         self._advance(num_rows, drawn, logprobs)
 
@@ -112,18 +115,41 @@ class DecodeStep:
         return product_float32(last, head.weight, head.bias)
 
     def _advance(self, num_rows: int, drawn: Tensor, logprobs: Tensor) -> None:
-        """Write the tokens down and move the active rows on."""
         slots, stops = self._slots, self._stops
-        token, own = slots.token[:num_rows], slots.own[:num_rows]
-        active = slots.active[:num_rows]
-        slots.out_tokens[:, :num_rows].index_copy_(0, slots.step, drawn.unsqueeze(0))
-        slots.out_logprobs[:, :num_rows].index_copy_(0, slots.step, logprobs.unsqueeze(0))
-        token.copy_(torch.where(active.bool(), drawn, token))
-        own.add_(active)
-        slots.suspect[:num_rows].add_(active * stops.is_suspect[drawn])
-        over = stops.is_end[drawn] | (own >= slots.limit[:num_rows])
-        active.mul_(~over)
-        slots.step.add_(1)
+        perhaps_compiled(advance)(
+            *(slots.state, slots.suspect, slots.step, slots.out_tokens, slots.out_logprobs),
+            *(stops.is_end, stops.is_suspect),
+            drawn,
+            logprobs,
+        )
+
+
+def advance(
+    state: Tensor,
+    suspects: Tensor,
+    step: Tensor,
+    out_tokens: Tensor,
+    out_logprobs: Tensor,
+    is_end: Tensor,
+    is_suspect: Tensor,
+    drawn: Tensor,
+    logprobs: Tensor,
+) -> None:
+    """Write the drawn tokens [N] down and move the active ones of the first N rows on.
+
+    The others are tensors of the slots and the stops: all of one piece, so that a compiler need not
+    ask which of them share memory.
+    """
+    num_rows = drawn.shape[0]
+    token, own, active, limit = (state[i, :num_rows] for i in (TOKEN, OWN, ACTIVE, LIMIT))
+    out_tokens[:, :num_rows].index_copy_(0, step, drawn.unsqueeze(0))
+    out_logprobs[:, :num_rows].index_copy_(0, step, logprobs.unsqueeze(0))
+    token.copy_(torch.where(active.bool(), drawn, token))
+    own.add_(active)
+    suspects[:num_rows].add_(active * is_suspect[drawn])
+    over = is_end[drawn] | (own >= limit)
+    active.mul_(~over)
+    step.add_(1)
 
 
 def half_of(num_rows: int) -> int:

@@ -15,6 +15,9 @@ class Switches:
     Read while a step is compiled and captured: what is compiled or captured already stays as it is.
     """
 
+    compile_rest: bool = False
+    """What stands around the decoder layers (angles, last norm, random numbers, the slots' turn to
+    the next token) is compiled, too: some 10 kernels rather than 50."""
     rotate_inside: bool = False
     """Attention's kernels rotate query and key themselves (``fuse.rotate_inside``)."""
     products_below: int = 0
