@@ -109,7 +109,7 @@ def test_labels_by_an_endpoint(tmp_path: Path) -> None:
 def test_a_judge_that_talks_is_told_from_equal_answers(tmp_path: Path) -> None:
     with serving(lambda body, number: completion("I would say A.")) as seen:
         context = context_of(tmp_path / "stage", settings(seen.url))
-        with pytest.raises(PonderError, match="without that file it is asked anew") as told:
+        with pytest.raises(PonderError, match="take its judge_cache.jsonl away") as told:
             PREFERENCES.run(context)
     assert told.value.field == "judge"
 

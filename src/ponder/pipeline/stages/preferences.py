@@ -99,7 +99,7 @@ def nothing_kept(config: PreferencesConfig, card: Mapping[str, object]) -> Ponde
     if 2 * unjudged > asked:  # the others may have had no answer to be judged
         fix = "the judge gave no verdict that could be read: look at its replies, or mend the rule"
         if config.judge.by == "endpoint":
-            fix += " (they are in its cache: without that file it is asked anew)"
+            fix += ". When it is mended, take its judge_cache.jsonl away and run this stage --from"
         return PonderError("judge", config.judge.by, f"{fix} ({why})")
     if config.objective == "pointwise":
         fix = "all labels are alike: nothing can be learnt of them; take other prompts"
