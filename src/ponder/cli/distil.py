@@ -15,7 +15,9 @@ from ponder.cli.console import clock_time, console
 from ponder.cli.explain import print_explanation
 from ponder.cli.figures import result_rows
 from ponder.cli.new_run import INTERRUPTED, discard_unused, new_run_path
+from ponder.cli.pace_lines import pace_lines
 from ponder.cli.pipeline_watch import PipelineWatch
+from ponder.cli.plan_stage import expected_time
 from ponder.cli.quiet import quiet_transformers
 from ponder.cli.specs import choose_model
 from ponder.cli.stop import StopOnSignal
@@ -25,6 +27,7 @@ from ponder.config.rl import TemplateConfig
 from ponder.errors import PonderError
 from ponder.models.source import BUNDLED
 from ponder.pipeline.context import StageContext, Stopped
+from ponder.pipeline.paces import MeasuredPaces
 from ponder.pipeline.stages.teachers import open_tokenizer
 from ponder.pipeline.words import size_text
 from ponder.report.html import write_report
@@ -87,18 +90,21 @@ def go_on(config: DistilConfig, folder: RunFolder, out: Console) -> int:
 
 
 def print_estimate(config: DistilConfig, out: Console) -> None:
-    """What a run would take; nothing is opened but the models' shapes."""
+    """What a run would take, at a pace that is measured on a CPU; nothing of it is run."""
     from ponder.pipeline.stages.distillation import DISTIL
     from ponder.train.distil.teacher import teacher_of
 
     teacher_of(config)
-    found = DISTIL.estimate(config, {})
+    quiet_transformers()
+    paces = MeasuredPaces()
+    found = DISTIL.estimate(config, {}, paces)
     what = "samples of the student" if config.method == "on_policy" else "rows at most"
     lines = [("teacher", str(config.teacher)), ("student", config.model)]
     lines += [("does", DISTIL.describe(config)), ("rows", f"{found.rows or 0:,} {what}")]
     lines += [("memory", size_text(found.memory)), ("disk", size_text(found.bytes))]
-    lines += [("time", "follows from how long completions are: not known before")]
-    _say(out, lines)
+    _say(out, [*lines, ("time", expected_time(found))])
+    for line in pace_lines(paces):
+        out.print(Text(line, style="dim"))
 
 
 def _recipe(arguments: Namespace) -> Recipe:

@@ -39,7 +39,7 @@ def plan_stage(config: Planned, arguments: Namespace) -> int:
     if not isinstance(config, PretrainConfig):
         lines = {"model": config.model} | lines
     lines |= {"memory": size_text(found.memory), "disk": size_text(found.bytes)}
-    lines["time"] = _time(found)
+    lines["time"] = expected_time(found)
     out = console()
     for name, value in lines.items():
         out.print(Text.assemble((f"{name:<8}", "bold"), value))
@@ -74,7 +74,8 @@ def _sources(config: Planned) -> tuple[Planned, Sources]:
     return config.model_copy(update={"data": data}), {"data": [Source(path)]}
 
 
-def _time(found: Estimate) -> str:
+def expected_time(found: Estimate) -> str:
+    """Seconds, and at most; "-" where nobody knows."""
     if found.seconds is None:
         return "-"
     most = "" if found.most_seconds is None else f", at most {time_text(found.most_seconds)}"

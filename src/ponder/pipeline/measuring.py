@@ -62,7 +62,7 @@ def measure_sampling(model: Any, tokenizer: Any, name: str, work: Workload) -> S
         few, group = prompts[:1], min(FEW_ROWS, work.group_size)
         trial.run(few, group, 2)  # the first call prepares what later ones find
         small = min((trial.run(few, group, FEW_STEPS) for _ in range(2)), key=lambda run: run.step)
-        fewer = _affordable(prompts, work.group_size, small.step / group)
+        fewer = _affordable(prompts, work.group_size, small, group)
         large = trial.run(fewer, work.group_size, 4)
         limit = min(work.sampling.max_completion_tokens, int(SAMPLE_SECONDS / large.step))
         sample = trial.run(fewer, work.group_size, max(FEW_STEPS, limit), to_the_end=are_real)
@@ -138,10 +138,11 @@ class _Trial:
         )
 
 
-def _affordable(prompts: list[Prompt], group: int, row_seconds: float) -> list[Prompt]:
-    """As many groups as sixteen steps of them take a few seconds, if rows cost what few cost."""
-    rows = SAMPLE_SECONDS / 4 / row_seconds
-    return prompts[: max(1, int(rows / group))]
+def _affordable(prompts: list[Prompt], group: int, small: _Ran, rows: int) -> list[Prompt]:
+    """As many groups as a few seconds are enough for, for their prompts and for sixteen steps of
+    them; ``small``: a run of one prompt and ``rows`` completions, as if more were no cheaper."""
+    seconds = max(small.prefill, FEW_STEPS * group * small.step / rows)
+    return prompts[: max(1, int(SAMPLE_SECONDS / 4 / seconds))]
 
 
 def _split(small: _Ran, large: _Ran) -> tuple[float, float]:
