@@ -1,5 +1,7 @@
 """When completions end: end tokens, stop strings, the limit; and the text that remains."""
 
+import random
+
 import pytest
 from tests.generate.helpers import chain_model
 
@@ -132,3 +134,18 @@ def test_another_model_brings_its_own_end_tokens() -> None:
     generator.load(second, version=1)
     ((completion,),) = generator.generate([Prompt("p", "", (1,))], 1, sampling, seed=0)
     assert completion.token_ids == [2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("cleans", [False, True])
+def test_texts_are_those_of_batch_decode(cleans: bool, monkeypatch) -> None:
+    tokenizer = byte_level_tokenizer([" stop", "ab"])
+    tokenizer.clean_up_tokenization_spaces = cleans
+    rng = random.Random(0)
+    bodies = [[rng.randrange(len(tokenizer) + 50) for _ in range(n)] for n in (1, 9, 300)]
+    bodies.append([token for token in bodies[2] if token < len(tokenizer)])
+    ending = Ending(tokenizer, [], [])
+    expected = tokenizer.batch_decode(bodies)
+    calls: list[int] = []
+    monkeypatch.setattr(tokenizer, "decode", lambda **_: calls.append(1) or expected)
+    assert ending.texts(bodies) == expected
+    assert len(calls) == cleans  # one call of the library, unless spaces are to be cleaned

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from transformers import PreTrainedTokenizerFast
+
 from ponder.types import FinishReason
 
 
@@ -45,7 +47,7 @@ class Ending:
     def texts(self, completions: Sequence[list[int]]) -> list[str]:
         """The text of finished completions: no end token, nothing after a stop string."""
         bodies = [ids[:-1] if ids[-1] in self.end_tokens else ids for ids in completions]
-        return [self._cut(text) for text in self._tokenizer.batch_decode(bodies)]
+        return [self._cut(text) for text in _decode_all(self._tokenizer, bodies)]
 
     def _cut(self, text: str) -> str:
         ends = [text.index(stop) + len(stop) for stop in self._stop if stop in text]
@@ -54,6 +56,22 @@ class Ending:
     def _decode(self, token_ids: list[int]) -> str:
         text: str = self._tokenizer.decode(token_ids)
         return text
+
+
+def _decode_all(tokenizer: Any, completions: list[list[int]]) -> list[str]:
+    """What ``tokenizer.batch_decode`` returns; where that only passes each on to the tokenizers
+    library, by one call of it, which uses all cores and looks at no token in Python."""
+    plain = (
+        isinstance(tokenizer, PreTrainedTokenizerFast)
+        and type(tokenizer)._decode is PreTrainedTokenizerFast._decode
+        and not tokenizer.clean_up_tokenization_spaces
+    )
+    texts: list[str]
+    if plain:
+        texts = tokenizer.backend_tokenizer.decode_batch(completions, skip_special_tokens=False)
+    else:
+        texts = tokenizer.batch_decode(completions)
+    return texts
 
 
 def _completing_tokens(tokenizer: Any, stop: Sequence[str]) -> frozenset[int]:
