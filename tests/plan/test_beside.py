@@ -66,9 +66,9 @@ def test_a_missing_one_is_named(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_held_at_once_is_refused() -> None:
-    check_fits({"weights": 40 * GIB, "judge": 30 * GIB}, H100, "judge.model")
+    check_fits({"weights": 40 * GIB, "judge": 30 * GIB}, H100, "judge.model", "m")
     with pytest.raises(PonderError) as refused:
-        check_fits({"weights": 40 * GIB, "judge": 50 * GIB}, H100, "judge.model")
+        check_fits({"weights": 40 * GIB, "judge": 50 * GIB}, H100, "judge.model", "m")
     assert refused.value.field == "judge.model"
     assert "judge 50.0" in refused.value.fix
 

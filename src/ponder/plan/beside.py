@@ -43,8 +43,8 @@ def _num_parameters(part: str, spec: str) -> int:
         raise PonderError(part, error.value, error.fix) from error
 
 
-def check_fits(parts: Mapping[str, float], device: Device, field: str) -> None:
-    """Refuse what cannot be held at one time. PonderError naming ``field`` and every part."""
+def check_fits(parts: Mapping[str, float], device: Device, field: str, value: object) -> None:
+    """Refuse what cannot be held at once. PonderError naming ``field``, its value, all parts."""
     total = sum(parts.values())
     if total <= usable(device):
         return
@@ -53,4 +53,4 @@ def check_fits(parts: Mapping[str, float], device: Device, field: str) -> None:
         f"all at once need {total / GIB:.1f} GiB ({named}) and {device.name} has "
         f"{usable(device) / GIB:.1f} to use; take smaller models, or dtype=bfloat16"
     )
-    raise PonderError(field, ", ".join(parts), fix)
+    raise PonderError(field, value, fix)

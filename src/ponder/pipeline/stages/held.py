@@ -25,19 +25,22 @@ def sampling_demand(work: Workload, engine: EngineConfig, on_gpu: bool) -> Deman
 
 
 def held_while_sampling(
-    model: str, demand: Demand, device: Device, others: Mapping[str, str], field: str = "model"
+    model: str, demand: Demand, device: Device, others: Mapping[str, str]
 ) -> dict[str, float]:
     """Bytes by part: weights, those of ``others`` (what a model is for -> where it can be read),
     the engine's own, and keys and values, as many as are wanted or as fit.
 
     Raises:
-        PonderError: not even the weights fit; it names ``field`` and all models.
+        PonderError: not even the weights fit; it names all models, and the setting of one.
     """
     shape = read_shape(model)
     dtype = "bfloat16" if demand.width == 2 else "float32"
     parts = {"weights": float(shape.num_parameters * demand.width)}
     parts |= dict(weights_beside(others, dtype)) | {"runtime": RUNTIME_BYTES}
-    check_fits(parts, device, field)
+    field, value = next(
+        ((f"{part}.model", spec) for part, spec in others.items()), ("model", model)
+    )
+    check_fits(parts, device, field, value)
     parts["engine"] = memory.engine_bytes(shape, demand)
     free = usable(device) - sum(parts.values())
     wanted = demand.kv_gib * GIB or memory.wanted_kv_bytes(shape, demand)

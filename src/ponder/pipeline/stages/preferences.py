@@ -56,6 +56,8 @@ def run(context: StageContext) -> None:
     tokens = count_tokens(source)
     rows, card = balanced(config, found, counts, tokens)
     if not rows:
+        for number in range(len(_starts(order, config))):
+            _chunk_path(folder, number).unlink()  # samples stay; a judge that was mended is asked
         raise nothing_kept(config, card)
     write_card(context, config, card, source)
     write_preferences(out, rows)
@@ -99,7 +101,7 @@ def nothing_kept(config: PreferencesConfig, card: Mapping[str, object]) -> Ponde
     if 2 * unjudged > asked:  # the others may have had no answer to be judged
         fix = "the judge gave no verdict that could be read: look at its replies, or mend the rule"
         if config.judge.by == "endpoint":
-            fix += ". When it is mended, take its judge_cache.jsonl away and run this stage --from"
+            fix += "; when it is mended, take its judge_cache.jsonl away and run again"
         return PonderError("judge", config.judge.by, f"{fix} ({why})")
     if config.objective == "pointwise":
         fix = "all labels are alike: nothing can be learnt of them; take other prompts"
@@ -121,7 +123,7 @@ def estimate(config: PreferencesConfig, sources: Sources, paces: Paces = NO_PACE
     is_pairs = config.objective == "pairwise"
     judge = {"judge": config.judge.model} if config.judge.by == "model" else {}
     demand = sampling_demand(_work(config), config.engine, device.is_gpu)
-    parts = held_while_sampling(model, demand, device, judge, "judge.model" if judge else "model")
+    parts = held_while_sampling(model, demand, device, judge)
     found = Estimate(
         bytes=samples * config.sampling.max_completion_tokens * _BYTES_PER_TOKEN / 2,
         rows=config.num_prompts * config.pairs_per_prompt if is_pairs else samples,
