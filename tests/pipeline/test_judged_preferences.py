@@ -106,12 +106,17 @@ def test_labels_by_an_endpoint(tmp_path: Path) -> None:
         assert len(seen.bodies) == 3 * len(rows)
 
 
-def test_a_judge_that_talks_is_told_from_equal_answers(tmp_path: Path) -> None:
+def test_a_judge_that_talks_is_told_and_asked_anew_when_it_is_mended(tmp_path: Path) -> None:
     with serving(lambda body, number: completion("I would say A.")) as seen:
         context = context_of(tmp_path / "stage", settings(seen.url))
-        with pytest.raises(PonderError, match="take its judge_cache.jsonl away") as told:
+        with pytest.raises(PonderError, match=r"take its judge_cache\.jsonl away") as told:
             PREFERENCES.run(context)
     assert told.value.field == "judge"
+    [cache] = tmp_path.glob("**/judge_cache.jsonl")
+    cache.unlink()
+    with serving(prefers_even) as seen:
+        PREFERENCES.run(context_of(tmp_path / "stage", settings(seen.url)))
+    assert list(read_pairs(context.folder / "rows.jsonl"))
 
 
 def test_an_endpoint_that_fails_loses_nothing(tmp_path: Path) -> None:
