@@ -1,4 +1,7 @@
-"""A linear layer with the norm before it and the gate or the residual sum behind it, in one."""
+"""A linear layer with the norm before it and the gate or the residual sum behind it, in one.
+
+It is the operator ``ponder::joined_product``: on CUDA one kernel, elsewhere the clear version.
+"""
 
 from __future__ import annotations
 
@@ -22,34 +25,6 @@ class Blocks(NamedTuple):
     depth: int
     warps: int
     stages: int
-
-
-@torch.library.custom_op("ponder::joined_product", mutates_args=())
-def joined_product(
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    norm_weight: Tensor | None,
-    epsilon: float,
-    residual: Tensor | None,
-    gated: bool,
-) -> Tensor:
-    """``clear_product``; on CUDA one kernel."""
-    args = (x, weight, bias, norm_weight, epsilon, residual, gated)
-    return product_by_kernel(*args) if x.is_cuda else clear_product(*args)
-
-
-@joined_product.register_fake
-def _(
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    norm_weight: Tensor | None,
-    epsilon: float,
-    residual: Tensor | None,
-    gated: bool,
-) -> Tensor:
-    return x.new_empty(*x.shape[:-1], weight.shape[0] // (2 if gated else 1))
 
 
 def clear_product(
@@ -122,3 +97,13 @@ def product_by_kernel(
         num_warps=chosen.warps, num_stages=chosen.stages, **early,
     )  # fmt: skip
     return y
+
+
+joined_product = torch.library.custom_op("ponder::joined_product", clear_product, mutates_args=())
+joined_product.register_kernel("cuda", lambda *args: product_by_kernel(*args))
+
+
+@joined_product.register_fake
+def _(x: Tensor, weight: Tensor, *rest: Any) -> Tensor:
+    gated = rest[-1]
+    return x.new_empty(*x.shape[:-1], weight.shape[0] // (2 if gated else 1))
