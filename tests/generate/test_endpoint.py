@@ -14,6 +14,7 @@ from ponder.config.endpoint import EndpointConfig
 from ponder.config.recipes import load_recipe
 from ponder.errors import PonderError
 from ponder.generate.endpoint import EndpointGenerator, cut_after, join_reasoning
+from ponder.generate.endpoint_cost import Estimate
 from ponder.types import Completion, Judgement, Prompt, Rollout, Sampling, Verdict
 
 SAMPLING = Sampling(temperature=0.6, top_p=0.95, max_completion_tokens=50)
@@ -244,6 +245,19 @@ def test_the_cost_is_estimated_before_and_counted_after(tmp_path: Path) -> None:
         assert (after.num_cached, after.prompt_tokens) == (2, 2 * (40 + 5))
     assert teacher.tally.cost == pytest.approx((22 * 2 + 14 * 10) / 1e6)
     assert teacher.tally.metrics()["endpoint/completion_tokens"] == 14
+
+
+@pytest.mark.parametrize(
+    ("cost", "most", "cached", "says"),
+    [
+        (12.5, 20.0, 0, "tokens: 12.50, at most 20.00"),
+        (0.001, 0.02, 0, "tokens: less than 0.01, at most 0.02"),
+        (0.0, 0.0, 0, "tokens; no prices are set"),
+        (0.0, 0.0, 5, "(5 of them in the cache), 1 prompt tokens, about 2 completion tokens"),
+    ],
+)
+def test_an_estimate_says_what_it_knows(cost: float, most: float, cached: int, says: str) -> None:
+    assert str(Estimate(5, cached, 1, 2, 3, cost, most)).endswith(says)
 
 
 def test_no_more_is_spent_than_allowed() -> None:

@@ -48,8 +48,17 @@ class Estimate:
         return (
             f"{self.num_requests:,} requests ({self.num_cached:,} of them in the cache), "
             f"{self.prompt_tokens:,} prompt tokens, about {self.completion_tokens:,} completion "
-            f"tokens: {self.cost:.2f}, at most {self.most_cost:.2f}"
+            f"tokens{self._price()}"
         )
+
+    def _price(self) -> str:
+        if self.most_cost:
+            return f": {_money(self.cost)}, at most {_money(self.most_cost)}"
+        return "" if self.num_cached == self.num_requests else "; no prices are set"
+
+
+def _money(cost: float) -> str:
+    return f"{cost:.2f}" if cost >= 0.005 or not cost else "less than 0.01"
 
 
 class Tally:
