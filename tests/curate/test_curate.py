@@ -7,9 +7,7 @@ import os
 import random
 import resource
 import signal
-import sys
 import time
-import traceback
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
@@ -17,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from tests.curate.corpus import SECRET, make_rows, write
+from tests.forks import CHANGES, begun, die_before, exit_code, forked
 
 from ponder.config.curate import CurateConfig, DedupeConfig, FilterConfig
 from ponder.curate.curate import curate
@@ -70,27 +69,12 @@ def test_a_finished_pass_is_not_done_again_and_a_changed_one_is(tmp_path: Path) 
     assert curate([path], out, other, SECRETS).dropped["contaminated"] > 0
 
 
-def _forked(work: Callable[[], object]) -> int:
-    child = os.fork()
-    if child == 0:
-        try:
-            work()
-            os._exit(0)
-        except PonderError as error:
-            print(error)
-            os._exit(3 if "no space left" in str(error) else 4)
-        except BaseException:  # noqa: BLE001 - a child must not go on as a second pytest
-            traceback.print_exc()
-            os._exit(1)
-    return child
-
-
 def _killed(work: Callable[[], object], seconds: float) -> int:
     """Exit status of the work, killed after some time unless it was done before."""
-    child = _forked(work)
+    child = begun(work)
     time.sleep(seconds)
     os.kill(child, signal.SIGKILL)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return exit_code(child)
 
 
 def test_killed_at_random_moments_no_row_is_lost_or_repeated(tmp_path: Path) -> None:
@@ -130,10 +114,10 @@ def test_killed_with_workers_and_gone_on_with(tmp_path: Path) -> None:
     def tell(num_read: int, _: int) -> None:
         os.write(told, b"x" * (num_read > 2000))
 
-    child = _forked(partial(curate, inputs, out, config, SECRETS, on_progress=tell))
+    child = begun(partial(curate, inputs, out, config, SECRETS, on_progress=tell))
     os.read(ready, 1)
     os.kill(child, signal.SIGKILL)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    assert exit_code(child) == -signal.SIGKILL
     assert json.loads((work_folder(out) / "state.json").read_text())["summary"]["num_read"] > 0
     assert curate(inputs, out, config, SECRETS).num_read == 6000
     assert outputs(out) == outputs(tmp_path / "whole.jsonl")
@@ -146,23 +130,14 @@ def test_killed_before_each_rename_and_removal(tmp_path: Path) -> None:
     expected = outputs(tmp_path / "whole.jsonl")
 
     def work(out: Path, number: int) -> None:
-        seen = [0]
-
-        def hook(event: str, _: object) -> None:
-            if event in {"os.rename", "os.remove", "os.rmdir", "os.truncate"}:
-                seen[0] += 1
-                if seen[0] == number:
-                    os.kill(os.getpid(), signal.SIGKILL)
-
-        sys.addaudithook(hook)
+        die_before(number, CHANGES - {"os.mkdir"})
         curate([path], out, CONFIG, SECRETS)
 
     status, number = 1, 0
     while status != 0:
         number += 1
         out = tmp_path / str(number) / "out.jsonl"
-        child = _forked(partial(work, out, number))
-        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        status = forked(partial(work, out, number))
         assert status in (0, -signal.SIGKILL)
         curate([path], out, CONFIG, SECRETS)
         assert outputs(out) == expected, f"killed before event {number}"
@@ -178,11 +153,11 @@ def test_a_full_disk_is_said_and_the_earlier_output_stays(tmp_path: Path) -> Non
 
     def limited(num_bytes: int) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, num_bytes))
-        curate([path], out, CONFIG, SECRETS)
+        with pytest.raises(PonderError, match="no space left"):
+            curate([path], out, CONFIG, SECRETS)
 
     for num_bytes in (1_000, 60_000, 500_000, 900_000):
-        child = _forked(partial(limited, num_bytes))
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
+        assert forked(partial(limited, num_bytes)) == 0
         assert out.read_bytes() == b"earlier\n"
     curate([path], out, CONFIG, SECRETS)
     assert outputs(out) == outputs(tmp_path / "whole.jsonl")

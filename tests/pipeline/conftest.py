@@ -1,21 +1,27 @@
-"""Where pipelines of tests live."""
+"""Pipelines that are run in processes of their own."""
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.pipeline.living import Lives
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    """In memory where that is possible: syncing a disk takes time and is not what is tested."""
-    memory = Path("/dev/shm")
-    if not os.access(memory, os.W_OK):
-        yield tmp_path
-        return
-    with tempfile.TemporaryDirectory(dir=memory) as name:
-        yield Path(name)
+@pytest.fixture(scope="module")
+def lives(inputs: Path) -> Iterator[Lives]:
+    """Of a module whose ``inputs`` is a folder for the whole module."""
+    lives = Lives(inputs)
+    yield lives
+    lives.process.kill()
+    lives.process.wait()
+
+
+@pytest.fixture(scope="module")
+def whole(inputs: Path, lives: Lives) -> Path:
+    """The pipeline of inputs/p.toml without interruption."""
+    run = inputs / "whole"
+    code, said = lives.live("run", str(inputs / "p.toml"), "--out", str(run), "--yes")
+    assert code == 0, said
+    return run

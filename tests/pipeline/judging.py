@@ -66,6 +66,12 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
+def card_of(context: StageContext) -> dict[str, Any]:
+    """The data card beside a stage's rows."""
+    found: dict[str, Any] = json.loads((context.folder / "rows.jsonl.card.json").read_text())
+    return found
+
+
 def tiny_model(folder: Path) -> str:
     """A random model on the disk."""
     save_model(*make_tiny_model(0), folder)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
@@ -12,17 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.forks import die_before, forked
 from tests.generate.endpoint_server import Endpoint, completion, refusal, serving
 from tests.pipeline.judging import (
     VERIFIER,
     Told,
+    card_of,
     context_of,
     read_lines,
     tiny_model,
     write_lines,
     write_problems,
 )
-from tests.pipeline.test_reject import forked, killing
 
 from ponder.config.cold_start import ColdStartConfig
 from ponder.errors import PonderError
@@ -79,11 +79,6 @@ def config_of(inputs: Path, server: Endpoint | None, /, **settings: Any) -> Cold
 def run(context: StageContext) -> list[dict[str, Any]]:
     KINDS["cold_start"].run(context)
     return read_lines(context.folder / "rows.jsonl")
-
-
-def card_of(context: StageContext) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((context.folder / "rows.jsonl.card.json").read_text())
-    return found
 
 
 def outputs(folder: Path) -> dict[str, bytes]:
@@ -185,7 +180,7 @@ def test_killed_before_any_change_of_the_disk(inputs: Path, folder: Path) -> Non
             place = folder / str(number) / "key"
 
             def life(place: Path = place, number: int = number) -> None:
-                killing(number)
+                die_before(number)
                 run(context_of(place, config))
 
             status = forked(life)
@@ -382,7 +377,8 @@ def test_estimates_and_descriptions(inputs: Path) -> None:
     kind = KINDS["cold_start"]
     config = config_of(inputs, None, rewrite={"by": "model"}, review=True)
     found = kind.estimate(config, {})
-    assert (found.rows, found.memory) == (12, None)
+    assert found.rows == 12
+    assert (found.memory or 0) > 5e8, "the model that rewrites is a local one"
     assert kind.describe(config).endswith("from m, rewritten by smollm2, reviewed")
     local = config_of(inputs, None, teacher="model")
     assert (kind.estimate(local, {}).memory or 0) > 1e6

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import signal
-import sys
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from tests.forks import die_before, forked
 from tests.pipeline.judging import (
     VERIFIER,
     Told,
@@ -32,7 +30,6 @@ from ponder.pipeline.stages import KINDS
 from ponder.runlog import read_metrics
 
 METHODS = ("off_policy", "on_policy")
-CHANGES = {"os.rename", "os.remove", "os.rmdir", "os.truncate", "os.mkdir"}
 SECONDS = ("time/", "speed/")
 
 
@@ -139,33 +136,6 @@ def check_figures(summary: dict[str, Any]) -> None:
         assert 0 <= summary[who]["pass@1"] <= 1, who
 
 
-def killing(number: int) -> None:
-    """Die before a system call that changes the disk."""
-    seen = 0
-
-    def hook(event: str, _: object) -> None:
-        nonlocal seen
-        if event in CHANGES:
-            seen += 1
-            if seen == number:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-    sys.addaudithook(hook)
-
-
-def forked(work: Callable[[], object]) -> int:
-    child = os.fork()
-    if child == 0:
-        try:
-            torch.set_num_threads(1)
-            work()
-            os._exit(0)
-        except BaseException:  # noqa: BLE001 - a child must not go on as a second pytest
-            traceback.print_exc()
-            os._exit(1)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-
 @pytest.mark.parametrize("method", METHODS)
 def test_killed_before_a_change_of_the_disk(
     inputs: Path, wholes: dict[str, Path], folder: Path, method: str
@@ -178,7 +148,8 @@ def test_killed_before_a_change_of_the_disk(
         context = context_of(folder / str(number), config_of(inputs, method))
 
         def life(number: int, context: StageContext = context) -> None:
-            killing(number)
+            torch.set_num_threads(1)  # OpenMP's threads do not survive a fork
+            die_before(number)
             run(context)
 
         status = forked(lambda number=number: life(number))
@@ -188,7 +159,7 @@ def test_killed_before_a_change_of_the_disk(
         kills += 1
         again = chance.randint(1, 20)
         assert forked(lambda again=again: life(again)) in (0, -signal.SIGKILL)
-        assert forked(lambda context=context: run(context)) == 0
+        assert forked(lambda life=life: life(0)) == 0
         assert outputs(context.folder) == expected, f"killed before change {number}"
     assert kills >= 2
 

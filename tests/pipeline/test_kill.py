@@ -9,10 +9,11 @@ import signal
 import subprocess
 import sys
 import time
-import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.forks import CHANGES, die_before, forked
 from tests.pipeline.fakes import RECIPE as UNNAMED
 from tests.pipeline.fakes import graph_of
 
@@ -22,7 +23,7 @@ from ponder.pipeline.store import PipelineFolder
 
 RECIPE = f"name = 'kill'\n{UNNAMED}"
 ROOT = Path(__file__).parents[2]
-EVENTS = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.truncate"}
+EVENTS = CHANGES | {"open"}
 MOMENTS = [
     *(f"zero:{moment}" for moment in ("begin", "step1", "step2", "step3", "end", "summary")),
     *(f"cold:{moment}" for moment in ("row0", "row3", "part", "end")),
@@ -40,23 +41,17 @@ def files(run: Path) -> dict[str, bytes]:
 
 def live(run: Path, kill: str = "", options: Options | None = None) -> int:
     """A pipeline in a forked process, killed at a moment of a stage; its exit code."""
-    return forked(run, options, lambda: os.environ.__setitem__("KILL", kill))
+    return live_in_fork(run, options, lambda: os.environ.__setitem__("KILL", kill))
 
 
-def forked(run: Path, options: Options | None, prepare: object) -> int:
-    child = os.fork()
-    if child == 0:
-        try:
-            graph = graph_of(run.with_suffix(".toml"), RECIPE)
-            folder = PipelineFolder.create(run)
-            assert callable(prepare)
-            prepare()
-            run_pipeline(folder, graph, options)
-            os._exit(0)
-        except BaseException:  # noqa: BLE001 - a child must not go on as a second pytest
-            traceback.print_exc()
-            os._exit(1)
-    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+def live_in_fork(run: Path, options: Options | None, prepare: Callable[[], object]) -> int:
+    def work() -> None:
+        graph = graph_of(run.with_suffix(".toml"), RECIPE)
+        folder = PipelineFolder.create(run)
+        prepare()
+        run_pipeline(folder, graph, options)
+
+    status = forked(work)
     assert status in (0, -signal.SIGKILL), "the pipeline failed: see its traceback"
     return status
 
@@ -87,10 +82,10 @@ def test_killed_at_any_write(folder: Path, expected: dict[str, bytes]) -> None:
     while True:
         kill_at += chance.randint(6, 30)
         run = folder / str(kill_at)
-        if forked(run, None, lambda at=kill_at: die_before(at)) == 0:
+        if live_in_fork(run, None, lambda at=kill_at: die_before(at, EVENTS)) == 0:
             break
         kills += 1
-        forked(run, None, lambda: die_before(chance.randint(1, 200)))
+        live_in_fork(run, None, lambda: die_before(chance.randint(1, 200), EVENTS))
         assert live(run) == 0
         assert files(run) == expected, f"killed before event {kill_at}"
         shutil.rmtree(run)
@@ -101,25 +96,12 @@ def test_killed_while_old_outputs_are_put_aside(folder: Path, expected: dict[str
     for kill_at in range(1, 60, 6):
         run = folder / str(kill_at)
         shutil.copytree(folder / "whole", run)
-        forked(run, Options(start="cold"), lambda at=kill_at: die_before(at))
+        live_in_fork(run, Options(start="cold"), lambda at=kill_at: die_before(at, EVENTS))
         assert live(run) == 0
         aside = {path.relative_to(run).as_posix() for path in run.glob("stages/*/*.1/**/*")}
         now = {name: data for name, data in files(run).items() if name not in aside}
         assert now == expected, f"killed before event {kill_at}"
         shutil.rmtree(run)
-
-
-def die_before(number: int) -> None:
-    seen = 0
-
-    def hook(event: str, _: object) -> None:
-        nonlocal seen
-        if event in EVENTS:
-            seen += 1
-            if seen == number:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-    sys.addaudithook(hook)
 
 
 def test_killed_from_outside_in_a_process_of_its_own(folder: Path) -> None:

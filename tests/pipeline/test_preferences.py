@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.pipeline.test_real import Lives
+from tests.pipeline.living import Lives, there
 
 from ponder.curate.preferences import read_labelled, read_pairs
 from ponder.models.reward import open_reward_model
@@ -53,23 +52,6 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("inputs")
     (folder / "p.toml").write_text(RECIPE)
     return folder
-
-
-@pytest.fixture(scope="module")
-def lives(inputs: Path) -> Iterator[Lives]:
-    lives = Lives(inputs)
-    yield lives
-    lives.process.kill()
-    lives.process.wait()
-
-
-@pytest.fixture(scope="module")
-def whole(inputs: Path, lives: Lives) -> Path:
-    """The pipeline without interruption."""
-    run = inputs / "whole"
-    code, said = lives.live("run", str(inputs / "p.toml"), "--out", str(run))
-    assert code == 0, said
-    return run
 
 
 def stage(run: Path, name: str) -> Path:
@@ -140,15 +122,12 @@ def test_stopped_and_killed_it_ends_as_if_it_had_not_been(
 ) -> None:
     run = tmp_path / "run"
 
-    def there(pattern: str) -> Callable[[], bool]:
-        return lambda: bool(list(run.glob(pattern)))
-
     first = ("run", str(inputs / "p.toml"), "--out", str(run))
-    code, said = lives.live(*first, moment=there("stages/pairs/*/rollouts/step_000000*"))
+    code, said = lives.live(*first, moment=there(run, "stages/pairs/*/rollouts/step_000000*"))
     assert code == -signal.SIGKILL, said
     go_on = ("run", str(run), "--any-code")
     code, said = lives.live(
-        *go_on, moment=there("stages/pairs/*/judged/chunk_000001.json"), kill=signal.SIGINT
+        *go_on, moment=there(run, "stages/pairs/*/judged/chunk_000001.json"), kill=signal.SIGINT
     )
     assert code == 130, said
     moments = (
@@ -160,7 +139,7 @@ def test_stopped_and_killed_it_ends_as_if_it_had_not_been(
         "stages/safety/*/summary.json",
     )
     for moment in moments:
-        code, said = lives.live(*go_on, moment=there(moment))
+        code, said = lives.live(*go_on, moment=there(run, moment))
         assert code in (0, -signal.SIGKILL), said
     code, said = lives.live(*go_on)
     assert code == 0, said

@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
-import subprocess
-import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
-from ponder.models.load import save_model
-from ponder.models.tiny import make_tiny_model
+from tests.pipeline.living import Lives, there
+from tests.sums import write_inputs
 
 RECIPE = """\
 kind = "pipeline"
@@ -51,66 +44,9 @@ benchmarks.sums = {{path = "{folder}/problems.jsonl"}}
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("inputs")
-    save_model(*make_tiny_model(0), folder / "model")
-    rows = [{"question": f"{a} + {b} =", "answer": str(a + b)} for a in range(9) for b in range(9)]
-    (folder / "problems.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_inputs(folder)
     (folder / "p.toml").write_text(RECIPE.format(folder=folder))
     return folder
-
-
-class Lives:
-    """`ponder` processes, one after the other; see lives.py."""
-
-    def __init__(self, folder: Path) -> None:
-        self.log = folder / "said.txt"
-        self.process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("lives.py"))],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=os.environ | {"COLUMNS": "200"},
-        )
-
-    def live(
-        self, *arguments: str, moment: Callable[[], bool] = lambda: False, kill: int = 9
-    ) -> tuple[int, str]:
-        """`ponder pipeline`, sent the signal ``kill`` at a moment: its exit code and output."""
-        assert self.process.stdin is not None
-        print(json.dumps([str(self.log), ["pipeline", *arguments]]), file=self.process.stdin)
-        self.process.stdin.flush()
-        pid = int(self._line())
-        ended: list[int] = []
-        waiter = threading.Thread(target=lambda: ended.append(int(self._line())))
-        waiter.start()
-        while waiter.is_alive() and not moment():
-            time.sleep(0.001)
-        if waiter.is_alive():
-            os.kill(pid, kill)
-        waiter.join()
-        return os.waitstatus_to_exitcode(ended[0]), self.log.read_text()
-
-    def _line(self) -> str:
-        assert self.process.stdout is not None
-        return self.process.stdout.readline()
-
-
-@pytest.fixture(scope="module")
-def lives(inputs: Path) -> Iterator[Lives]:
-    lives = Lives(inputs)
-    yield lives
-    lives.process.kill()
-    lives.process.wait()
-
-
-@pytest.fixture(scope="module")
-def whole(inputs: Path, lives: Lives) -> Path:
-    """The pipeline without interruption."""
-    run = inputs / "whole"
-    code, said = lives.live("run", str(inputs / "p.toml"), "--out", str(run))
-    assert code == 0, said
-    assert "in one language, %" in said
-    assert f"ponder pipeline status {run}" in said
-    return run
 
 
 def outputs(run: Path) -> dict[str, bytes]:
@@ -171,25 +107,24 @@ def test_stopped_and_killed_it_ends_as_if_it_had_not_been(
 ) -> None:
     run = tmp_path / "run"
 
-    def there(pattern: str) -> Callable[[], bool]:
-        return lambda: bool(list(run.glob(pattern)))
-
     code, said = lives.live(
         "run",
         str(inputs / "p.toml"),
         "--out",
         str(run),
-        moment=there("stages/zero/*/rollouts/step_000000*"),
+        moment=there(run, "stages/zero/*/rollouts/step_000000*"),
         kill=signal.SIGINT,
     )
     assert code == 130, said
     assert "in stage zero; its work is on the disk" in said
     assert f"ponder pipeline run {run}" in said
     go_on = ("run", str(run), "--any-code")
-    code, said = lives.live(*go_on, moment=there("stages/zero/*/rollouts/step_000001*"))
+    code, said = lives.live(*go_on, moment=there(run, "stages/zero/*/rollouts/step_000001*"))
     assert code == -signal.SIGKILL, said
-    code, said = lives.live(*go_on, moment=there("stages/table/*/rollouts/sums/step_000001*"))
+    code, said = lives.live(*go_on, moment=there(run, "stages/table/*/rollouts/sums/step_000001*"))
     assert code == -signal.SIGKILL, said
     code, said = lives.live(*go_on)
     assert code == 0, said
+    assert "in one language, %" in said
+    assert f"ponder pipeline status {run}" in said
     assert outputs(run) == outputs(whole)

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import resource
 import signal
-import sys
-import traceback
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.forks import REFUSED, die_before, forked
 from tests.generate.endpoint_server import completion, serving
 from tests.pipeline.judging import (
     VERIFIER,
     Told,
+    card_of,
     context_of,
     read_lines,
     tiny_model,
@@ -62,11 +60,6 @@ def config_of(inputs: Path, **settings: Any) -> RejectConfig:
 def run(context: StageContext) -> list[dict[str, Any]]:
     KINDS["reject"].run(context)
     return read_lines(context.folder / "rows.jsonl")
-
-
-def card_of(context: StageContext) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((context.folder / "rows.jsonl.card.json").read_text())
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -140,35 +133,6 @@ def test_max_rows_ends_the_sampling(inputs: Path, tmp_path: Path) -> None:
     assert outputs(without.folder)["rows.jsonl"] == outputs(context.folder)["rows.jsonl"]
 
 
-def killing(number: int) -> None:
-    """Die before a system call that changes the disk."""
-    seen = 0
-
-    def hook(event: str, _: object) -> None:
-        nonlocal seen
-        if event in {"os.rename", "os.remove", "os.rmdir", "os.truncate", "os.mkdir"}:
-            seen += 1
-            if seen == number:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-    sys.addaudithook(hook)
-
-
-def forked(work: Callable[[], object]) -> int:
-    child = os.fork()
-    if child == 0:
-        try:
-            work()
-            os._exit(0)
-        except PonderError as error:
-            print(error)
-            os._exit(3)
-        except BaseException:  # noqa: BLE001 - a child must not go on as a second pytest
-            traceback.print_exc()
-            os._exit(1)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-
 def test_killed_before_any_change_of_the_disk(inputs: Path, whole: Path, folder: Path) -> None:
     expected, kills, number = outputs(whole), 0, 0
     while True:
@@ -176,7 +140,7 @@ def test_killed_before_any_change_of_the_disk(inputs: Path, whole: Path, folder:
         context = context_of(folder / str(number), config_of(inputs))
 
         def life(context: StageContext = context, number: int = number) -> None:
-            killing(number)
+            die_before(number)
             run(context)
 
         status = forked(life)
@@ -208,7 +172,7 @@ def test_a_full_disk_is_said_and_nothing_is_lost(inputs: Path, whole: Path, tmp_
         run(context_of(tmp_path, config_of(inputs)))
 
     for num_bytes in (500, 1_200, 2_500):
-        assert forked(lambda size=num_bytes: limited(size)) == 3, num_bytes
+        assert forked(lambda size=num_bytes: limited(size)) == REFUSED, num_bytes
         assert not (tmp_path / "rows.jsonl").exists()
     run(context_of(tmp_path, config_of(inputs)))
     assert outputs(tmp_path) == outputs(whole)

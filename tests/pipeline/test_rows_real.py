@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from tests.pipeline.judging import VERIFIER, read_lines, tiny_model, write_problems
-from tests.pipeline.test_real import Lives
+from tests.pipeline.living import Lives, there
 
 RECIPE = """\
 kind = "pipeline"
@@ -41,22 +40,6 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_problems(folder / "problems.jsonl", 40)
     (folder / "p.toml").write_text(RECIPE.format(folder=folder, verifier=VERIFIER))
     return folder
-
-
-@pytest.fixture(scope="module")
-def lives(inputs: Path) -> Iterator[Lives]:
-    lives = Lives(inputs)
-    yield lives
-    lives.process.kill()
-    lives.process.wait()
-
-
-@pytest.fixture(scope="module")
-def whole(inputs: Path, lives: Lives) -> Path:
-    run = inputs / "whole"
-    code, said = lives.live("run", str(inputs / "p.toml"), "--out", str(run), "--yes")
-    assert code == 0, said
-    return run
 
 
 def outputs(run: Path) -> dict[str, bytes]:
@@ -94,14 +77,11 @@ def test_killed_waiting_and_resumed_it_ends_as_if_it_had_not_been(
 ) -> None:
     run = tmp_path / "run"
 
-    def there(pattern: str) -> Callable[[], bool]:
-        return lambda: bool(list(run.glob(pattern)))
-
     first = ("run", str(inputs / "p.toml"), "--out", str(run))
     again = ("run", str(run), "--any-code")
-    code, said = lives.live(*first, moment=there("stages/cold/*/rollouts/step_000000*"))
+    code, said = lives.live(*first, moment=there(run, "stages/cold/*/rollouts/step_000000*"))
     assert code == -signal.SIGKILL, said
-    code, said = lives.live(*again, moment=there("stages/cold/*/samples.jsonl"))
+    code, said = lives.live(*again, moment=there(run, "stages/cold/*/samples.jsonl"))
     assert code in (-signal.SIGKILL, 2), said
     code, said = lives.live(*again)
     assert code == 2
@@ -109,7 +89,7 @@ def test_killed_waiting_and_resumed_it_ends_as_if_it_had_not_been(
     _, said = lives.live("status", str(run), "--any-code")
     assert ["cold", "cold_start", "waiting"] in [line.split()[:3] for line in said.splitlines()]
     for moment in ("rollouts/step_000000*", "rollouts/step_000004*", "reasoning.jsonl"):
-        code, said = lives.live(*again, "--yes", moment=there(f"stages/reject/*/{moment}"))
+        code, said = lives.live(*again, "--yes", moment=there(run, f"stages/reject/*/{moment}"))
         assert code in (-signal.SIGKILL, 0), said
     code, said = lives.live(*again, "--yes")
     assert code == 0, said

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 import signal
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.pipeline.test_real import Lives
+from tests.pipeline.living import Lives, there
 
 from ponder.models.load import save_model
 from ponder.models.tiny import make_tiny_model
@@ -52,25 +51,8 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
             for n in range(start, start + count)
         ]
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    (folder / "sft.toml").write_text(COMMON + SFT.format(folder=folder))
+    (folder / "p.toml").write_text(COMMON + SFT.format(folder=folder))
     return folder
-
-
-@pytest.fixture(scope="module")
-def lives(inputs: Path) -> Iterator[Lives]:
-    lives = Lives(inputs)
-    yield lives
-    lives.process.kill()
-    lives.process.wait()
-
-
-@pytest.fixture(scope="module")
-def whole(inputs: Path, lives: Lives) -> Path:
-    """The pipeline without interruption."""
-    run = inputs / "whole"
-    code, said = lives.live("run", str(inputs / "sft.toml"), "--out", str(run))
-    assert code == 0, said
-    return run
 
 
 def trained(run: Path) -> dict[str, bytes]:
@@ -110,21 +92,18 @@ def test_stopped_and_killed_it_ends_as_if_it_had_not_been(
 ) -> None:
     run = tmp_path / "run"
 
-    def there(pattern: str) -> Callable[[], bool]:
-        return lambda: bool(list(run.glob(pattern)))
-
-    first = ("run", str(inputs / "sft.toml"), "--out", str(run))
-    code, said = lives.live(*first, moment=there("stages/dev/*/data.jsonl.zst*"))
+    first = ("run", str(inputs / "p.toml"), "--out", str(run))
+    code, said = lives.live(*first, moment=there(run, "stages/dev/*/data.jsonl.zst*"))
     assert code == -signal.SIGKILL, said
     go_on = ("run", str(run), "--any-code")
     code, said = lives.live(
-        *go_on, moment=there("stages/dev/*/checkpoints/step_000001"), kill=signal.SIGINT
+        *go_on, moment=there(run, "stages/dev/*/checkpoints/step_000001"), kill=signal.SIGINT
     )
     assert code == 130, said
     assert "in stage dev; its work is on the disk" in said
-    code, said = lives.live(*go_on, moment=there("stages/dev/*/checkpoints/step_000004"))
+    code, said = lives.live(*go_on, moment=there(run, "stages/dev/*/checkpoints/step_000004"))
     assert code == -signal.SIGKILL, said
-    code, said = lives.live(*go_on, moment=there("stages/more/*/checkpoints/step_000002"))
+    code, said = lives.live(*go_on, moment=there(run, "stages/more/*/checkpoints/step_000002"))
     assert code == -signal.SIGKILL, said
     code, said = lives.live(*go_on)
     assert code == 0, said
@@ -151,7 +130,7 @@ def test_killed_between_the_end_of_the_run_and_that_of_the_stage(
 
 def test_a_dry_run_counts_rows(inputs: Path, lives: Lives, tmp_path: Path) -> None:
     code, said = lives.live(
-        "run", str(inputs / "sft.toml"), "--out", str(tmp_path / "x"), "--dry-run"
+        "run", str(inputs / "p.toml"), "--out", str(tmp_path / "x"), "--dry-run"
     )
     assert code == 0, said
     dev = next(line for line in said.splitlines() if line.startswith("dev "))

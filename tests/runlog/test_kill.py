@@ -5,17 +5,13 @@ second, and so on to its last: at every state that the folder can be left in, bu
 their middle (those are in test_metrics_file.py and test_checkpoint_store.py).
 """
 
-import os
 import random
 import shutil
 import signal
-import sys
-import tempfile
-import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-import pytest
+from tests.forks import CHANGES, die_before, forked
 
 from ponder.runlog import (
     CheckpointStore,
@@ -32,7 +28,7 @@ from ponder.runlog.checkpoint import checkpoint_step
 from ponder.types import Completion, Group, Judgement, Problem, Prompt, Rollout, Verdict
 
 _STEPS = 3
-_EVENTS = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.truncate"}
+_EVENTS = CHANGES | {"open"}
 
 
 def _group(step: int) -> Group:
@@ -80,50 +76,22 @@ def _run(path: Path) -> None:
 
 def _in_child(path: Path, kill_at: int | None) -> bool:
     """Run in a forked process that dies before its event number ``kill_at``; whether it ended."""
-    child = os.fork()
-    if child == 0:
-        try:
-            if kill_at is not None:
-                _die_before(kill_at)
-            _run(path)
-            os._exit(0)
-        except BaseException:  # noqa: BLE001 - a child must not go on as a second pytest
-            traceback.print_exc()
-            os._exit(1)
-    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+    def work() -> None:
+        if kill_at is not None:
+            die_before(kill_at, _EVENTS)
+        _run(path)
+
+    status = forked(work)
     assert status in (0, -signal.SIGKILL), "the run failed: see its traceback"
     for manifest in path.glob("checkpoints/*/manifest.json"):
         CheckpointStore(path / "checkpoints").verify(manifest.parent)
     return status == 0
 
 
-def _die_before(number: int) -> None:
-    seen = 0
-
-    def hook(event: str, _: object) -> None:
-        nonlocal seen
-        if event in _EVENTS:
-            seen += 1
-            if seen == number:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-    sys.addaudithook(hook)
-
-
 def _files(path: Path) -> dict[str, bytes]:
     files = {str(file.relative_to(path)): file for file in path.rglob("*") if file.is_file()}
     return {name: file.read_bytes() for name, file in files.items() if name != "lock"}
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    """In memory where that is possible: syncing a disk takes time and is not what is tested."""
-    memory = Path("/dev/shm")
-    if not os.access(memory, os.W_OK):
-        yield tmp_path
-        return
-    with tempfile.TemporaryDirectory(dir=memory) as name:
-        yield Path(name)
 
 
 def test_killed_at_every_step_of_the_way(folder: Path) -> None:

@@ -1,12 +1,16 @@
-"""Groups with given rewards, as a generator and a scorer would have made them."""
+"""Groups with given rewards, as a generator and a scorer would have made them; whole runs."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import pytest
+from tests.train.living import Lives
 
+from ponder.config.rl import RLConfig
+from ponder.config.sft import SFTConfig
 from ponder.types import Completion, Group, Judgement, Problem, Prompt, Rollout, Verdict
 
 MakeGroup = Callable[..., Group]
@@ -40,3 +44,21 @@ def make_group() -> MakeGroup:
         return Group(Problem(name, name, "1"), prompt, rollouts)
 
     return build
+
+
+@pytest.fixture(scope="module")
+def lives(
+    config: RLConfig | SFTConfig, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Lives]:
+    """Processes that train what a module's ``config`` says."""
+    made = Lives(config, tmp_path_factory.mktemp("lives"))
+    yield made
+    made.end()
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(lives: Lives, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run folder of a whole run."""
+    path = tmp_path_factory.mktemp("whole") / "run"
+    assert lives.live(path) == 0
+    return path

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,20 +49,6 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> RLConfig:
             "checkpoint": {"every": 2, "keep": 2},
         }
     )
-
-
-@pytest.fixture(scope="module")
-def lives(config: RLConfig, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lives]:
-    made = Lives(config, tmp_path_factory.mktemp("lives"))
-    yield made
-    made.end()
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(lives: Lives, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("whole") / "run"
-    assert lives.live(path) == 0
-    return path
 
 
 def contents(path: Path) -> dict[str, Any]:

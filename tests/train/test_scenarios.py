@@ -122,13 +122,6 @@ def lives(settings: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) ->
     made.end()
 
 
-@pytest.fixture(scope="module")
-def uninterrupted(lives: Lives, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("whole") / "run"
-    assert lives.live(path) == 0
-    return path
-
-
 def test_general_problems_come_from_their_step_on_and_by_quota(uninterrupted: Path) -> None:
     assert list_steps(uninterrupted / "rollouts") == list(range(STEPS))
     verifiers: list[list[str]] = []

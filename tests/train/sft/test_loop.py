@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -107,20 +107,6 @@ def config(folder: Path) -> SFTConfig:
         eval={"num_problems": 3, "k": 2, "every": 5, "max_completion_tokens": 6},
         checkpoint={"every": 4, "keep": 2},
     )
-
-
-@pytest.fixture(scope="module")
-def lives(config: SFTConfig, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lives]:
-    made = Lives(config, tmp_path_factory.mktemp("lives"))
-    yield made
-    made.end()
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(lives: Lives, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("whole") / "run"
-    assert lives.live(path) == 0
-    return path
 
 
 def contents(path: Path) -> dict[str, Any]:
