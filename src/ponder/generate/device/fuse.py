@@ -59,8 +59,10 @@ def join_products(module: GraphModule, below: int) -> int:
 
 
 def _fits(node: Node, below: int) -> bool:
-    weight = _value(node.args[1])
-    return weight is not None and weight.numel() < below and weight.shape[1] % DEPTHS == 0
+    weight = None if node.kwargs else _value(node.args[1])
+    if weight is None or weight.numel() >= below:
+        return False
+    return bool(weight.is_contiguous() and weight.shape[1] % DEPTHS == 0)
 
 
 def _join(graph: Graph, linear: Node) -> None:

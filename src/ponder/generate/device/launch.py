@@ -57,8 +57,8 @@ def decode_attention(
         window: tokens that a token sees, itself included.
         splits: parts of a sequence that may be computed side by side, a power of 2.
         is_latent: ``value`` is ignored, the first ``value_dim`` numbers of the keys are the values.
-        cos, sin: [N, ..., key_dim], one vector a row: query and key are not rotated yet, and are
-            rotated by these angles (see ``fuse.rotate_inside``).
+        cos, sin: [N, ..., key_dim], one vector a row, or one for all: query and key are not rotated
+            yet, and are by these angles (see ``fuse.rotate_inside``).
 
     Returns:
         [N, heads, 1, value_dim]; rows that are not active hold anything.
@@ -88,7 +88,9 @@ def decode_attention(
     least = MANY_PAGES if splits <= MANY_SPLITS else FEW_PAGES
     cut: dict[str, Any] = {"SPLITS": splits, "MIN_SPLIT": least, "HAS_RUNS": has_runs}
     early = dependent_launch()
-    angles = (query, query, 0) if cos is None or sin is None else (cos, sin, cos.stride(0))
+    angles = (query, query, 0)
+    if cos is not None and sin is not None:
+        angles = (cos, sin, cos.stride(0) if len(cos) > 1 else 0)
     common["DEPENDENT"], shape["ROTATED"] = bool(early), cos is not None
     if has_runs:
         kernels.prompt_attention[(num_rows, kv_heads)](
