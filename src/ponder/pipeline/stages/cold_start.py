@@ -32,6 +32,7 @@ from ponder.pipeline.stages.curated import (
     finish,
     notes_of,
 )
+from ponder.pipeline.stages.drawn import open_problems
 from ponder.pipeline.stages.finishing import Rewritten, Verified
 from ponder.pipeline.stages.models import MODEL_CODE, expected_model, local_model
 from ponder.pipeline.stages.sampled import (
@@ -40,7 +41,6 @@ from ponder.pipeline.stages.sampled import (
     Collector,
     Finish,
     collected_before,
-    open_problems,
 )
 from ponder.pipeline.stages.sampling_estimate import describe, sampling_estimate
 from ponder.pipeline.stages.teachers import (
@@ -228,6 +228,7 @@ COLD_START = StageKind(
         "ponder.pipeline.stages.collected",
         "ponder.pipeline.stages.benchmarks",
         "ponder.pipeline.stages.curated",
+        "ponder.pipeline.stages.drawn",
         "ponder.pipeline.stages.finishing",
         "ponder.pipeline.stages.sampled",
         "ponder.pipeline.stages.teachers",

@@ -30,6 +30,7 @@ from ponder.pipeline.stages.curated import (
 )
 from ponder.pipeline.stages.distillation_config import sampled_config, sft_config
 from ponder.pipeline.stages.distillation_estimate import estimate
+from ponder.pipeline.stages.drawn import open_problems
 from ponder.pipeline.stages.finishing import Verified
 from ponder.pipeline.stages.models import MODEL_CODE, local_model
 from ponder.pipeline.stages.sampled import (
@@ -37,7 +38,6 @@ from ponder.pipeline.stages.sampled import (
     Collector,
     collected_before,
     domain_of,
-    open_problems,
 )
 from ponder.pipeline.stages.teachers import Teacher, name_of, open_model, open_tokenizer
 from ponder.runlog import (
@@ -200,6 +200,7 @@ DISTIL = StageKind(
         "ponder.pipeline.stages.curated",
         "ponder.pipeline.stages.distillation",
         "ponder.pipeline.stages.distillation_config",
+        "ponder.pipeline.stages.drawn",
         "ponder.pipeline.stages.finishing",
         "ponder.pipeline.stages.collected",
         "ponder.pipeline.stages.sampled",

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from random import Random
 from typing import TYPE_CHECKING, Any
 
 from ponder.config.preferences import PreferencesConfig
 from ponder.config.rl import ProblemsConfig, RewardConfig
 from ponder.errors import PonderError
 from ponder.pipeline.context import StageContext
+from ponder.pipeline.stages.drawn import drawn
 from ponder.pipeline.stages.teachers import open_generator
 from ponder.rollout.rollout import Pending
 from ponder.runlog import read_rollouts, write_rollouts
@@ -55,9 +55,7 @@ class Sampler:
         is_ruled = config.judge.by == "rule"
         problems = config.problems if is_ruled else as_general(config.problems)
         self._problems = build_problems(problems, config.seed).train
-        there = len(self._problems)
-        chance = Random(derive_seed(config.seed, "problems"))
-        self.order = chance.sample(range(there), min(there, config.num_prompts))
+        self.order = drawn(len(self._problems), config.num_prompts, config.seed)
         self._opened: tuple[Any, Any] | None = None
         self._scorer: Scorer | None = None
         self._folder = context.folder / "rollouts"

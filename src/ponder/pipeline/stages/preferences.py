@@ -185,6 +185,7 @@ PREFERENCES = StageKind(
     code=(
         *MODEL_CODE,
         "ponder.curate",
+        "ponder.pipeline.stages.drawn",
         "ponder.pipeline.stages.judged",
         "ponder.pipeline.stages.preference_card",
         "ponder.pipeline.stages.preference_samples",

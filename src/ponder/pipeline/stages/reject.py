@@ -30,13 +30,13 @@ from ponder.pipeline.stages.curated import (
     finish,
     notes_of,
 )
+from ponder.pipeline.stages.drawn import open_problems
 from ponder.pipeline.stages.finishing import Verified
 from ponder.pipeline.stages.models import MODEL_CODE, expected_model, local_model
 from ponder.pipeline.stages.sampled import (
     SAMPLES,
     Collector,
     collected_before,
-    open_problems,
 )
 from ponder.pipeline.stages.sampling_estimate import describe, sampling_estimate
 from ponder.pipeline.stages.teachers import name_of, open_asked, open_model
@@ -225,6 +225,7 @@ REJECT = StageKind(
         "ponder.pipeline.stages.collected",
         "ponder.pipeline.stages.benchmarks",
         "ponder.pipeline.stages.curated",
+        "ponder.pipeline.stages.drawn",
         "ponder.pipeline.stages.finishing",
         "ponder.pipeline.stages.reject",
         "ponder.pipeline.stages.sampled",

@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import PurePath
-from random import Random
 from typing import TYPE_CHECKING, Any
 
 from ponder.config.curate import FilterConfig
@@ -20,10 +19,10 @@ from ponder.config.sampling_stage import SampledConfig
 from ponder.curate.choose import Candidate, candidates_of, choose
 from ponder.curate.rows import Row, RowWriter
 from ponder.curate.shape import reshaped
-from ponder.errors import PonderError
 from ponder.pipeline.context import StageContext
 from ponder.pipeline.stages.collected import Collected as Collected
 from ponder.pipeline.stages.collected import nothing_kept
+from ponder.pipeline.stages.drawn import drawn
 from ponder.pipeline.stages.teachers import Teacher
 from ponder.runlog import write_json_atomic, write_rollouts
 from ponder.runlog.durable import disk_errors
@@ -41,7 +40,6 @@ STATE = "samples.json"
 OVER = "over max_rows"
 _ASKED_AHEAD = 1000
 """Problems whose cost is told before the first of them is sampled."""
-_LOOK_AHEAD = 16
 _DOMAINS = {"code": "code", "choice": "stem", "knights_knaves": "logic"}
 _VERDICTS_ONLY = RewardConfig(accuracy=1.0, format=0.0)
 
@@ -74,7 +72,8 @@ class Collector:
         assert isinstance(context.config, SampledConfig)
         self._context, self._config, self._pool = context, context.config, pool
         self._filters, self._finish, self._judge = filters, finish, judge
-        self._order = drawn(problems, self._config)
+        config = self._config
+        self._order = drawn(len(problems.train), config.collect.num_problems, config.seed)
         self._train = problems.train
         self._out = context.folder / SAMPLES
         self._rollouts = context.folder / "rollouts"
@@ -204,39 +203,6 @@ def collected_before(context: StageContext) -> Collected | None:
     """What there is if all was sampled already: then no problem and no model need be opened."""
     is_whole = (context.folder / SAMPLES).is_file()
     return Collected.read(context.folder / STATE) if is_whole else None
-
-
-def drawn(problems: ProblemSet, config: SampledConfig) -> list[int]:
-    """Which training problems are sampled, and in which order: by seed, none twice."""
-    there = len(problems.train)
-    chance = Random(derive_seed(config.seed, "problems"))
-    return chance.sample(range(there), min(there, config.collect.num_problems))
-
-
-def open_problems(context: StageContext, pool: VerifierPool) -> ProblemSet:
-    """The problems of a stage; what is worth telling of them is told.
-
-    Raises:
-        PonderError: they cannot be read, or a reference answer is wrong.
-    """
-    from ponder.problems.split import build_problems
-
-    config = context.config
-    assert isinstance(config, SampledConfig)
-    problems = build_problems(config.problems, config.seed)
-    wrong = [row for row in problems.dropped if row.reason != "repeated question"]
-    if wrong and config.collect.bad_references == "error":
-        first, more = wrong[0], len(wrong) - 1
-        others = f" (and those of {more} more rows)" if more else ""
-        fix = (
-            f"{first.place}: this reference answer cannot be used{others}: {first.reason}; mend "
-            "it, or leave such rows out with collect.bad_references=drop"
-        )
-        raise PonderError("problems", first.answer, fix)
-    first_ones = [problems.train[i] for i in drawn(problems, config)[:_LOOK_AHEAD]]
-    for note in (*pool.prepare(first_ones, config.unsafe), *problems.notes()):
-        context.view.note(note)
-    return problems
 
 
 def candidates(group: Group, teacher: Teacher, config: SampledConfig) -> list[Candidate]:
