@@ -12,6 +12,7 @@ from tests.pipeline.living import Lives, there
 
 from ponder.models.load import save_model
 from ponder.models.tiny import make_tiny_model
+from ponder.pipeline.stages.pretraining import told
 from ponder.runlog import read_metrics
 
 COMMON = """\
@@ -171,3 +172,9 @@ def test_a_bad_row_is_named_by_its_file_and_line(
     bad.write_text('{"prompt": "a", "completion": "b"}\n')
     code, said = lives.live("run", str(path), "--out", str(tmp_path / "run"))
     assert code == 0, said
+
+
+def test_counts_are_told_in_full() -> None:
+    assert told({"corpus/documents": 4_000_000, "loss": 2.34567}) == (
+        "corpus/documents 4,000,000  loss 2.346"
+    )

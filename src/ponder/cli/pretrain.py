@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from ponder.cli.console import clock_time
 from ponder.config.pretrain import PretrainConfig
+from ponder.pipeline.stages.pretraining import told
 from ponder.runlog.folder import RunFolder
 
 
@@ -28,7 +29,7 @@ def watch_pretraining(config: PretrainConfig, folder: RunFolder, out: Console) -
         task = progress.add_task("starting", total=config.steps)
 
         def report(step: int, metrics: Mapping[str, float]) -> None:
-            line = "  ".join(f"{key} {value:.4g}" for key, value in metrics.items())
+            line = told(metrics)
             progress.update(task, completed=step, description=line)
             if not out.is_terminal:
                 out.out(f"step {step}/{config.steps}  {line}", highlight=False)

@@ -26,13 +26,20 @@ def run(context: StageContext) -> None:
     folder, _ = context.open_run(to_toml(config))
 
     def report(step: int, metrics: Mapping[str, float]) -> None:
-        line = "  ".join(f"{key} {value:.4g}" for key, value in metrics.items())
-        context.view.progress(step, config.steps, line)
+        context.view.progress(step, config.steps, told(metrics))
 
     with folder.lock():
         latest = pretrain(config, folder, report, context.should_stop)
     if checkpoint_step(latest) < config.steps:
         raise Stopped(context.name)
+
+
+def told(metrics: Mapping[str, float]) -> str:
+    """Metrics as one line; counts in full."""
+    return "  ".join(
+        f"{key} {value:,.0f}" if abs(value) >= 1e4 else f"{key} {value:.4g}"
+        for key, value in metrics.items()
+    )
 
 
 def estimate(config: PretrainConfig, sources: Sources, paces: Paces = NO_PACES) -> Estimate:
