@@ -33,7 +33,7 @@ def test_a_shown_command_parses_and_its_recipe_resolves(command: str) -> None:
     arguments = parse(build_parser(), words)
     if words[0] == "distil" and arguments.teacher is not None:
         load_recipe(arguments.recipe, arguments.overrides)
-    if words[0] == "pipeline" and arguments.recipe in pipeline_names():
+    if words[0] == "pipeline" and vars(arguments).get("recipe") in pipeline_names():
         build_graph(load_pipeline(arguments.recipe, arguments.overrides), KINDS)
 
 
