@@ -28,14 +28,17 @@ def _load_vectors(  # type: ignore[no-untyped-def]
 
 
 @triton.jit  # type: ignore[untyped-decorator]
-def _load_cached(  # type: ignore[no-untyped-def]
-    pages, row_start, seen, dims, DTYPE: tl.constexpr, DIM: tl.constexpr
-):
-    """Cached vectors [columns, dims]. ``pages`` is where the cache's address stands: without the
-    promise that the address is aligned, loads would be of two bytes each."""
-    cached = tl.multiple_of(tl.load(pages).to(tl.pointer_type(DTYPE)), 16)
+def _cached(pages, DTYPE: tl.constexpr):  # type: ignore[no-untyped-def]
+    """The cache's keys (values: of ``pages + 1``). Without the promise of an aligned address, loads
+    would be of two bytes each."""
+    return tl.multiple_of(tl.load(pages).to(tl.pointer_type(DTYPE)), 16)
+
+
+@triton.jit  # type: ignore[untyped-decorator]
+def _load_cached(cached, start, seen, dims, DIM: tl.constexpr):  # type: ignore[no-untyped-def]
+    """The vectors [columns, dims] that begin at ``start`` [columns], where they are ``seen``."""
     there = seen[:, None] & (dims < DIM)[None, :]
-    return tl.load(cached + row_start[:, None] + dims[None, :], mask=there, other=0.0)
+    return tl.load(cached + start[:, None] + dims[None, :], mask=there, other=0.0)
 
 
 @triton.jit  # type: ignore[untyped-decorator]
@@ -111,6 +114,7 @@ def prompt_attention(  # type: ignore[no-untyped-def]
     there = ok[:, None] & (dims < KEY_DIM)[None, :]
     angle = ((row + member) * rope_row)[:, None]
     q = _load_vectors(start, dims[None, :], there, cos + angle, sin + angle, KEY_DIM, ROTATED)
+    keys, values = _cached(pages, DTYPE), _cached(pages + 1, DTYPE)
     log2_scale = scale * 1.4426950408889634
     top = tl.full([ROWS_PAD], -1e30, tl.float32)
     total = tl.zeros([ROWS_PAD], tl.float32)
@@ -120,8 +124,8 @@ def prompt_attention(  # type: ignore[no-untyped-def]
         seen = columns < prefix
         page = tl.load(page_table + row * table_row + columns // PAGE, mask=seen, other=0)
         vector = (page.to(tl.int64) * PAGE + columns % PAGE) * KV_HEADS + kv_head
-        k = _load_cached(pages, vector * KEY_DIM, seen, dims, DTYPE, KEY_DIM)
-        v = _load_cached(pages + 1, vector * VALUE_DIM, seen, value_dims, DTYPE, VALUE_DIM)
+        k = _load_cached(keys, vector * KEY_DIM, seen, dims, KEY_DIM)
+        v = _load_cached(values, vector * VALUE_DIM, seen, value_dims, VALUE_DIM)
         top, total, mixed = _attend(q, k, v, seen, top, total, mixed, log2_scale, PRECISION)
     mixed = mixed / total[:, None]
     head = (row + member) * HEADS + in_row
@@ -236,6 +240,7 @@ def decode_attention(  # type: ignore[no-untyped-def]
     there = head_ok[:, None] & (dims < KEY_DIM)[None, :]
     in_query = query + row * query_row + head[:, None] * query_head
     q = _load_vectors(in_query, dims[None, :], there, cos, sin, KEY_DIM, ROTATED)
+    keys, values = _cached(pages, DTYPE), _cached(pages + 1, DTYPE)
     log2_scale = scale * 1.4426950408889634
 
     top = tl.full([HEAD_BLOCK], -1e30, tl.float32)
@@ -248,8 +253,8 @@ def decode_attention(  # type: ignore[no-untyped-def]
         seen = seen & (position >= oldest)
         page = tl.load(page_table + row * table_row + number)
         vector = (page.to(tl.int64) * PAGE + tl.arange(0, PAGE)) * KV_HEADS + kv_head
-        k = _load_cached(pages, vector * KEY_DIM, seen, dims, DTYPE, KEY_DIM)
-        v = _load_cached(pages + 1, vector * VALUE_STRIDE, seen, value_dims, DTYPE, VALUE_DIM)
+        k = _load_cached(keys, vector * KEY_DIM, seen, dims, KEY_DIM)
+        v = _load_cached(values, vector * VALUE_STRIDE, seen, value_dims, VALUE_DIM)
         top, total, mixed = _attend(q, k, v, seen, top, total, mixed, log2_scale, PRECISION)
 
     if split == 0:
@@ -262,10 +267,8 @@ def decode_attention(  # type: ignore[no-untyped-def]
         if block == 0:
             page = tl.load(page_table + row * table_row + end // PAGE)
             vector = (page.to(tl.int64) * PAGE + end % PAGE) * KV_HEADS + kv_head
-            keys = tl.multiple_of(tl.load(pages).to(tl.pointer_type(DTYPE)), 16)
             tl.store(keys + vector * KEY_DIM + dims, k_new, mask=dims < KEY_DIM)
             if not IS_LATENT:
-                values = tl.multiple_of(tl.load(pages + 1).to(tl.pointer_type(DTYPE)), 16)
                 place = values + vector * VALUE_STRIDE + value_dims
                 tl.store(place, v_new, mask=is_value)
         score = tl.sum(q.to(tl.float32) * k_new.to(tl.float32)[None, :], 1) * log2_scale

@@ -92,6 +92,9 @@ def decode_attention(
     if cos is not None and sin is not None:
         angles = (cos, sin, cos.stride(0) if len(cos) > 1 else 0)
     common["DEPENDENT"], shape["ROTATED"] = bool(early), cos is not None
+    is_plain = not exact and not is_latent
+    most = switches().registers if is_plain and shape["KEY_PAD"] <= 64 else 0
+    capped = early | ({"maxnreg": most} if most else {})
     if has_runs:
         kernels.prompt_attention[(num_rows, kv_heads)](
             query, pages, page_table, prefix, runs, *angles[:2], *of_prompt, scale,
@@ -107,8 +110,7 @@ def decode_attention(
         value.stride(1), angles[2], page_table.stride(0),
         HEAD_BLOCK=HEAD_BLOCK, VALUE_STRIDE=key_dim if is_latent else value_dim,
         IS_LATENT=is_latent, **common, **shape, **cut,
-        num_warps=4 if exact or is_latent else 1, num_stages=1 if exact or is_latent else 2,
-        **early,
+        num_warps=1 if is_plain else 4, num_stages=2 if is_plain else 1, **capped,
     )  # fmt: skip
     if splits > 1:
         kernels.merge_splits[(num_rows, heads)](
@@ -117,7 +119,7 @@ def decode_attention(
     return out
 
 
-def dependent_launch() -> dict[str, bool]:
+def dependent_launch() -> dict[str, Any]:
     """What a launch must say for its kernel to start before the one ahead of it has ended.
 
     Such a kernel asks the device to wait (``gdc_wait``) before it touches what others write.

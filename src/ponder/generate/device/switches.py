@@ -25,6 +25,9 @@ class Switches:
     are part of them."""
     dependent: bool = False
     """Kernels start while the one before them ends (programmatic dependent launch)."""
+    registers: int = 0
+    """Most registers of a thread of attention to heads of up to 64 numbers, 0: what the compiler
+    takes (192). With 168, 12 programs fit a multiprocessor: 512 rows of 3 key heads at once."""
     halves: bool = False
     """The rows are two batches in two streams: one attends while the other multiplies."""
 
