@@ -33,16 +33,12 @@ _INVISIBLE = re.compile(
     "\U000e0000-\U000e0fff]+"
 )
 """Unicode's default ignorable code points: soft hyphens, joiners, marks of direction, ..."""
+_UNSEEN = 3
 
 
 def normalise(text: str) -> str:
-    """NFKC and case folded: full-width letters, ligatures and capitals make no difference.
-
-    What no reader sees is left out: a soft hyphen or a zero-width blank parts no word.
-    """
-    if text.isascii():
-        return text.casefold()
-    return _INVISIBLE.sub("", unicodedata.normalize("NFKC", text)).casefold()
+    """NFKC and case folded: full-width letters, ligatures and capitals make no difference."""
+    return unicodedata.normalize("NFKC", text).casefold()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +63,13 @@ class Tokens:
 
 
 def tokenize(texts: Sequence[str]) -> Tokens:
-    """The words of each text."""
+    """The words of each text. A soft hyphen or a zero-width blank, say, parts none."""
     normal = [normalise(text) for text in texts]
-    joined = "\n".join([*normal, ""])
-    codes = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+    joined, codes = _joined(normal)
     kinds, values = _characters()
+    if (kinds[codes] == _UNSEEN).any():  # rare: found in the array, taken out one by one
+        normal = [_INVISIBLE.sub("", text) for text in normal]
+        joined, codes = _joined(normal)
     kind = np.concatenate([[0], kinds[codes], [0]])
     inside, alone = kind == 1, kind == 2
     starts = np.flatnonzero(alone[1:-1] | (inside[1:-1] & ~inside[:-2]))
@@ -79,6 +77,11 @@ def tokenize(texts: Sequence[str]) -> Tokens:
     lengths = np.fromiter((len(text) + 1 for text in normal), np.intp, len(normal))
     rows = np.searchsorted(starts, np.concatenate([[0], np.cumsum(lengths)]))
     return Tokens(_word_hashes(codes, values, starts, ends), rows, starts, ends, joined)
+
+
+def _joined(texts: Sequence[str]) -> tuple[str, NDArray[np.uint32]]:
+    joined = "\n".join([*texts, ""])
+    return joined, np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
 
 
 def _word_hashes(codes: NDArray[np.uint32], values: Hashes, starts: Places, ends: Places) -> Hashes:
@@ -149,7 +152,8 @@ def _powers(base: np.uint64, count: int) -> Hashes:
 
 @cache
 def _characters() -> tuple[NDArray[np.uint8], Hashes]:
-    """Of every code point: 0 separates, 1 is part of a word, 2 is a word; and a random value."""
+    """Of every code point: 0 separates, 1 is part of a word, 2 is a word, _UNSEEN is left out; and
+    a random value."""
     kinds = np.zeros(0x110000, np.uint8)
     for code in range(0x110000):
         character = chr(code)
@@ -158,5 +162,7 @@ def _characters() -> tuple[NDArray[np.uint8], Hashes]:
     for code in np.flatnonzero(kinds).tolist():
         if unicodedata.name(chr(code), "").startswith(_ALONE):
             kinds[code] = 2
+    for run in _INVISIBLE.finditer("".join(map(chr, range(0x110000)))):
+        kinds[run.start() : run.end()] = _UNSEEN
     values = mix(np.arange(1, 0x110001, dtype=np.uint64) * _WORD_POWER)
     return kinds, values
