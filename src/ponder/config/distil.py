@@ -8,7 +8,15 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from ponder.config.base import Config
-from ponder.config.rl import CheckpointConfig, EvalConfig, LoraConfig
+from ponder.config.rl import (
+    AlgorithmConfig,
+    BatchConfig,
+    CheckpointConfig,
+    EvalConfig,
+    LoraConfig,
+    RewardConfig,
+    RLConfig,
+)
 from ponder.config.sampling_stage import CuratedConfig
 from ponder.config.sft import SFTOptimizerConfig
 from ponder.errors import PonderError
@@ -106,3 +114,34 @@ class DistilConfig(CuratedConfig, DistilRoles):
     def _offloads_master_weights(self) -> DistilConfig:
         self.optimizer.check_offload(self.dtype)
         return self
+
+
+def rl_config(config: DistilConfig) -> RLConfig:
+    """A distillation on-policy as the machinery of RL is told: no rewards enter the loss."""
+    policy, sizes = config.on_policy, config.batch
+    batch = BatchConfig(
+        prompts_per_step=policy.prompts_per_step,
+        minibatches=policy.minibatches,
+        **sizes.model_dump(),
+    )
+    return RLConfig(
+        name=config.name,
+        model=config.model,
+        seed=config.seed,
+        steps=policy.steps,
+        device=config.device,
+        dtype=config.dtype,
+        threads=config.threads,
+        unsafe=config.unsafe,
+        problems=config.problems,
+        template=config.template,
+        sampling=config.sampling,
+        reward=RewardConfig(),
+        algorithm=AlgorithmConfig(),
+        batch=batch.model_copy(update={"group_size": policy.group_size}),  # one is enough here
+        optimizer=config.optimizer,
+        lora=config.lora,
+        engine=config.engine,
+        eval=config.eval,
+        checkpoint=config.checkpoint,
+    )

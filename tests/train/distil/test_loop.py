@@ -10,7 +10,7 @@ import torch
 from tests.sums import write_sums
 from transformers import PreTrainedModel
 
-from ponder.config.distil import DistilConfig
+from ponder.config.distil import DistilConfig, rl_config
 from ponder.config.recipes import to_toml
 from ponder.errors import PonderError
 from ponder.models.load import save_model
@@ -20,7 +20,6 @@ from ponder.models.tiny import make_tiny_model
 from ponder.runlog import RunFolder, read_metrics
 from ponder.train.batch import Minibatch, PromptRows, Row
 from ponder.train.distil.loop import distil_on_policy
-from ponder.train.distil.session import rl_config
 from ponder.train.distil.student import Student
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from ponder.config.distil import DistilConfig
-from ponder.config.rl import BatchConfig, RLConfig
+from ponder.config.distil import DistilConfig, rl_config
 from ponder.pipeline.kinds import NO_PACES, Estimate, Sources
 from ponder.pipeline.paces import Paces
 from ponder.pipeline.stages.distillation_config import sampled_config, update_size
@@ -69,7 +68,7 @@ def _off_policy(
     row = min(found.row_tokens, learn.max_tokens)
     most = min(found.row_tokens + config.sampling.max_completion_tokens, learn.max_tokens)
     updates = -(-seen // learn.samples)
-    work = rl_work(_as_rl(config))
+    work = rl_work(rl_config(config))
     learning = learnt(paces, student, work, Lengths(row * seen, most * seen), updates)
     sampling = Spent(found.seconds, found.most_seconds or found.seconds)
     return with_time(whole, learning and sampling + learning)
@@ -82,7 +81,7 @@ def _on_policy(config: DistilConfig, student: str, teacher: Any, paces: Paces) -
     policy = config.on_policy
     device = (None if config.device == "cpu" else this_gpu()) or this_cpu()
     beside = weights_beside({"teacher": teacher} if teacher else {}, config.dtype)
-    demand = demand_of(_as_rl(config), on_gpu=device.is_gpu, beside=beside)
+    demand = demand_of(rl_config(config), on_gpu=device.is_gpu, beside=beside)
     demand = replace(demand, group_size=policy.group_size)
     demand = replace(demand, slots=min(config.sampling.max_batch_size, demand.num_rollouts))
     plan = make_plan(demand, read_shape(student), device)
@@ -105,7 +104,7 @@ def _steps(
     config: DistilConfig, student: str, teacher: Any, demand: Demand, paces: Paces
 ) -> Spent | None:
     """On a CPU: all steps, the teacher's passes with them."""
-    work = rl_work(_as_rl(config))
+    work = rl_work(rl_config(config))
     sampling, training = paces.sampling(student, work), paces.training(student, work)
     scoring = paces.training(teacher, work) if teacher else None
     if sampling is None or training is None or scoring is None:
@@ -115,25 +114,3 @@ def _steps(
     means = (sampling.prompt_tokens + long.expected, sampling.prompt_tokens + long.most)
     expected, most = (demand.num_rollouts * mean * scoring.forward for mean in means)
     return Spent() + (step + Spent(expected, most)) * config.on_policy.steps
-
-
-def _as_rl(config: DistilConfig) -> RLConfig:
-    """The settings that a step of RL shares with a distillation."""
-    policy = config.on_policy
-    sizes = BatchConfig(
-        prompts_per_step=policy.prompts_per_step,
-        minibatches=policy.minibatches,
-        **config.batch.model_dump(),
-    )
-    return RLConfig(
-        device=config.device,
-        dtype=config.dtype,
-        threads=config.threads,
-        problems=config.problems,
-        template=config.template,
-        sampling=config.sampling,
-        batch=sizes.model_copy(update={"group_size": policy.group_size}),
-        optimizer=config.optimizer,
-        lora=config.lora,
-        engine=config.engine,
-    )

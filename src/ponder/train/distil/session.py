@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ponder.config.distil import DistilConfig
-from ponder.config.rl import AlgorithmConfig, BatchConfig, RewardConfig, RLConfig
+from ponder.config.distil import DistilConfig, rl_config
+from ponder.config.rl import RLConfig
 from ponder.errors import PonderError
 from ponder.runlog import RunFolder, read_json, write_json_atomic
 from ponder.train import guards
@@ -38,37 +38,6 @@ def open_session(config: DistilConfig, run: RunFolder, checkpoint: Path | None) 
     student = Student(model, teacher, rl, config.on_policy)
     note = f"teacher: {config.teacher}"
     return new_session(student, tokenizer, VerifierPool(), state, {}, [note])
-
-
-def rl_config(config: DistilConfig) -> RLConfig:
-    """What the machinery of reinforcement learning is told: no rewards enter the loss."""
-    policy, sizes = config.on_policy, config.batch
-    batch = BatchConfig(
-        prompts_per_step=policy.prompts_per_step,
-        minibatches=policy.minibatches,
-        **sizes.model_dump(),
-    )
-    return RLConfig(
-        name=config.name,
-        model=config.model,
-        seed=config.seed,
-        steps=policy.steps,
-        device=config.device,
-        dtype=config.dtype,
-        threads=config.threads,
-        unsafe=config.unsafe,
-        problems=config.problems,
-        template=config.template,
-        sampling=config.sampling,
-        reward=RewardConfig(),
-        algorithm=AlgorithmConfig(),
-        batch=batch.model_copy(update={"group_size": policy.group_size}),  # one is enough here
-        optimizer=config.optimizer,
-        lora=config.lora,
-        engine=config.engine,
-        eval=config.eval,
-        checkpoint=config.checkpoint,
-    )
 
 
 def make_batch(groups: Sequence[Group], config: RLConfig, step: int) -> Batch:
