@@ -28,7 +28,7 @@ def run_save(job: Job) -> Row:
 
 
 def run_ponder(job: Job) -> Row:
-    """The steps of a run, without its files: the loop of ``train.grpo``, each phase timed."""
+    """The steps of a run, without its files: the loop of ``train.rl.loop``, each phase timed."""
     from shapes import open_shape
 
     workload = TrainWorkload(**job["workload"])
@@ -62,7 +62,7 @@ def ponder_step(
     from ponder.generate.local import LocalGenerator
     from ponder.rollout.rollout import rollout
     from ponder.train import guards
-    from ponder.train.batch import make_batch
+    from ponder.train.rl.batch import make_batch
     from ponder.types import Problem, Sampling
 
     config, model = policy.config, policy.model

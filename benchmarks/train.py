@@ -130,7 +130,7 @@ def run_ponder(job: Job) -> Row:
 
 def make_one_batch(workload: TrainWorkload, seed: int, vocabulary: int) -> Any:
     """Random tokens with advantages of +-1, as ``make_batch`` would hand them on."""
-    from ponder.train.batch import Batch, Minibatch, PromptRows, Row
+    from ponder.train.rl.batch import Batch, Minibatch, PromptRows, Row
 
     groups = [
         PromptRows(

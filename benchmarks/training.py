@@ -66,7 +66,7 @@ def make_policy(model: Any, config: Any, workload: TrainWorkload) -> Any:
     from ponder.plan.devices import this_gpu
     from ponder.plan.plan import make_plan
     from ponder.plan.read import shape_of
-    from ponder.train.policy import Policy
+    from ponder.train.rl.policy import Policy
     from ponder.train.sizes import resolve_sizes
 
     if config.lora.rank:

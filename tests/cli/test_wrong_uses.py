@@ -23,7 +23,7 @@ from ponder.config.rl import RLConfig
 from ponder.models.load import save_model
 from ponder.models.tiny import make_tiny_model
 from ponder.runlog.folder import RunFolder
-from ponder.train.grpo import train
+from ponder.train.rl.loop import train
 
 Capture = pytest.CaptureFixture[str]
 

@@ -13,8 +13,8 @@ from ponder.generate.local import LocalGenerator
 from ponder.models import lora as adapters
 from ponder.models.load import save_model
 from ponder.models.tiny import make_tiny_model
-from ponder.train.batch import make_batch
-from ponder.train.policy import Policy
+from ponder.train.rl.batch import make_batch
+from ponder.train.rl.policy import Policy
 from ponder.types import Completion, Group, Judgement, Problem, Prompt, Rollout, Sampling, Verdict
 
 pytest.importorskip("peft")

@@ -18,9 +18,9 @@ from ponder.plan.demand import demand_of
 from ponder.plan.devices import this_gpu
 from ponder.plan.here import plan_run
 from ponder.plan.read import shape_of
-from ponder.train.batch import Minibatch, PromptRows, Row
-from ponder.train.policy import Policy
-from ponder.train.session import open_session
+from ponder.train.rl.batch import Minibatch, PromptRows, Row
+from ponder.train.rl.policy import Policy
+from ponder.train.rl.session import open_session
 from ponder.train.sizes import resolve_sizes
 from ponder.types import Prompt, Sampling
 

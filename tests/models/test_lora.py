@@ -18,8 +18,8 @@ from ponder.models.layers import decoder_layers
 from ponder.models.load import load_model, save_model
 from ponder.models.packed import check_trainable
 from ponder.models.tiny import make_tiny_model
-from ponder.train.batch import make_batch
-from ponder.train.policy import Policy
+from ponder.train.rl.batch import make_batch
+from ponder.train.rl.policy import Policy
 from ponder.types import Completion, Group, Judgement, Problem, Prompt, Rollout, Sampling, Verdict
 
 peft = pytest.importorskip("peft")

@@ -14,10 +14,10 @@ import sys
 import ponder.generate.local
 import ponder.pipeline.stages
 import ponder.plan.read
-import ponder.train.grpo
+import ponder.train.rl.loop
 from ponder.cli.main import main
 
-LOADED = (ponder.generate.local, ponder.pipeline.stages, ponder.plan.read, ponder.train.grpo)
+LOADED = (ponder.generate.local, ponder.pipeline.stages, ponder.plan.read, ponder.train.rl.loop)
 
 
 def life(path: str, arguments: list[str]) -> int:

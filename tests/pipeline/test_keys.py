@@ -141,6 +141,25 @@ def test_the_source_of_a_kind_counts(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert all_parts(graph, codes) == before, "older code taken for granted"
 
 
+def test_a_package_without_its_subpackages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "shared_code"
+    (package / "deep").mkdir(parents=True)
+    for name in ("__init__.py", "near.py", "deep/__init__.py"):
+        (package / name).write_text("a = 1\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def found() -> list[str]:
+        digests._digest_source.cache_clear()
+        return list(digests.digest_code(["shared_code", "shared_code.*"]).values())
+
+    before = found()
+    (package / "deep" / "__init__.py").write_text("a = 2\n")
+    deeper = found()
+    assert [a == b for a, b in zip(before, deeper, strict=True)] == [False, True]
+    (package / "near.py").write_text("a = 2\n")
+    assert found()[1] != deeper[1]
+
+
 def test_differences_are_told_in_words(tmp_path: Path) -> None:
     before = all_parts(graph_of(tmp_path / "p.toml"))
     after = all_parts(graph_of(tmp_path / "p.toml", RECIPE, ("zero.rate=2", "zero.steps=5")))

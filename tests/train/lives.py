@@ -14,7 +14,7 @@ from ponder.config.recipes import read_config, to_toml
 from ponder.config.rl import RLConfig
 from ponder.config.sft import SFTConfig
 from ponder.runlog import RunFolder
-from ponder.train.grpo import train
+from ponder.train.rl.loop import train
 from ponder.train.sft.loop import fine_tune
 
 

@@ -99,6 +99,6 @@ def _run(
         from ponder.train.sft.loop import fine_tune
 
         return fine_tune(config, folder, resume, watch, stop)
-    from ponder.train.grpo import train
+    from ponder.train.rl.loop import train
 
     return train(config, folder, resume, watch, stop)

@@ -50,19 +50,21 @@ def size_of(path: Path) -> int:
 
 
 def digest_code(names: Iterable[str]) -> dict[str, str]:
-    """By package or module, the digest of its source files. Nothing is imported."""
+    """By name, the digest of source files: of a module, of a package with all below it, or
+    ("package.*") of the modules of a package without its subpackages. Nothing is imported."""
     return {name: _digest_source(name) for name in sorted(names)}
 
 
 @cache
 def _digest_source(name: str) -> str:
-    spec = importlib.util.find_spec(name)
+    package = name.removesuffix(".*")
+    spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
         raise ValueError(f"a kind of stage names {name!r} as its code, which does not exist")
     origin = Path(spec.origin)
     if not spec.submodule_search_locations:
         return _sha256(origin)[:LENGTH]
-    files = sorted(origin.parent.rglob("*.py"))
+    files = sorted(origin.parent.glob("*.py" if name != package else "**/*.py"))
     return digest_value(
         [[file.relative_to(origin.parent).as_posix(), _sha256(file)] for file in files]
     )

@@ -1,1 +1,1 @@
-"""Training: the GRPO loop, the policy, batches, guards and the run's own log."""
+"""Training: a folder for each trainer, and what all of them share."""

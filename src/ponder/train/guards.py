@@ -91,7 +91,7 @@ def check_split(whole: float, parts: float, scale: float, dtype: torch.dtype) ->
     ):
         raise GuardError(
             f"the loss of a minibatch is {whole!r} in one piece and {parts!r} in several: the "
-            "denominator or the packing depends on it (see train/batch.py, algo/normalise.py)"
+            "denominator or the packing depends on it (see train/rl/batch.py, algo/normalise.py)"
         )
 
 

@@ -18,9 +18,9 @@ from ponder.models.packed import completion_logprobs
 from ponder.models.packed_layout import PackedLayout
 from ponder.models.tiny import make_tiny_model
 from ponder.runlog import RunFolder, read_metrics
-from ponder.train.batch import Minibatch, PromptRows, Row
 from ponder.train.distil.loop import distil_on_policy
 from ponder.train.distil.student import Student
+from ponder.train.rl.batch import Minibatch, PromptRows, Row
 
 
 @pytest.fixture(scope="module")

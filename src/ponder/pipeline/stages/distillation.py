@@ -195,7 +195,10 @@ DISTIL = StageKind(
     code=(
         *MODEL_CODE,
         "ponder.curate",
-        "ponder.train",
+        "ponder.train.*",
+        "ponder.train.distil",
+        "ponder.train.rl",
+        "ponder.train.sft",
         "ponder.pipeline.stages.benchmarks",
         "ponder.pipeline.stages.curated",
         "ponder.pipeline.stages.distillation",

@@ -202,6 +202,6 @@ SFT = StageKind(
     run=run,
     estimate=estimate,
     describe=describe,
-    code=(*MODEL_CODE, "ponder.train", "ponder.pipeline.stages.fine_tuning"),
+    code=(*MODEL_CODE, "ponder.train.*", "ponder.train.sft", "ponder.pipeline.stages.fine_tuning"),
     files=files,
 )

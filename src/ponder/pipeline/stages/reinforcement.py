@@ -24,7 +24,7 @@ _MASTER = 4
 
 def run(context: StageContext) -> None:
     """Train in the stage's folder, from its newest checkpoint if there is one."""
-    from ponder.train.grpo import train
+    from ponder.train.rl.loop import train
 
     config = stage_config(context)
     folder, resume = context.open_run(to_toml(config))
@@ -110,7 +110,7 @@ RL = StageKind(
     run=run,
     estimate=estimate,
     describe=describe,
-    code=(*MODEL_CODE, "ponder.train", "ponder.pipeline.stages.reinforcement"),
+    code=(*MODEL_CODE, "ponder.train.*", "ponder.train.rl", "ponder.pipeline.stages.reinforcement"),
     files=files,
     unhashed=("name", "out", "log", "judge.cache"),
 )

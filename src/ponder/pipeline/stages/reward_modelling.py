@@ -116,6 +116,11 @@ REWARD_MODEL = StageKind(
     run=run,
     estimate=estimate,
     describe=describe,
-    code=(*MODEL_CODE, "ponder.train", "ponder.pipeline.stages.reward_modelling"),
+    code=(
+        *MODEL_CODE,
+        "ponder.train.*",
+        "ponder.train.reward",
+        "ponder.pipeline.stages.reward_modelling",
+    ),
     files=files,
 )

@@ -7,14 +7,14 @@ from contextlib import closing
 
 from ponder.config.distil import DistilConfig
 from ponder.runlog import RunFolder
-from ponder.train.batch import Batch
-from ponder.train.collect import Collected
 from ponder.train.distil.session import make_batch, open_session
-from ponder.train.grpo import run_loop
 from ponder.train.observer import NullObserver, RunObserver
-from ponder.train.record import Record
 from ponder.train.resume import prepare
-from ponder.train.session import Session
+from ponder.train.rl.batch import Batch
+from ponder.train.rl.collect import Collected
+from ponder.train.rl.loop import run_loop
+from ponder.train.rl.record import Record
+from ponder.train.rl.session import Session
 from ponder.train.summary import Summary
 from ponder.train.threads import keeping_torch_threads
 

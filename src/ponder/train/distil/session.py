@@ -10,10 +10,10 @@ from ponder.config.rl import RLConfig
 from ponder.errors import PonderError
 from ponder.runlog import RunFolder, read_json, write_json_atomic
 from ponder.train import guards
-from ponder.train.batch import Batch, Minibatch, PromptRows, Row, check_one_problem, deal
 from ponder.train.distil.student import Student
 from ponder.train.distil.teacher import open_teacher
-from ponder.train.session import Session, new_session
+from ponder.train.rl.batch import Batch, Minibatch, PromptRows, Row, check_one_problem, deal
+from ponder.train.rl.session import Session, new_session
 from ponder.train.sizes import resolve_sizes
 from ponder.train.state import TrainerState
 from ponder.train.threads import set_torch_threads

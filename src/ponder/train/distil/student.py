@@ -16,9 +16,9 @@ from ponder.models.compiled import compile_layers
 from ponder.models.packed import completion_logprobs, packed_hidden
 from ponder.models.packed_layout import PackedLayout
 from ponder.train import guards
-from ponder.train.batch import Batch, Minibatch, PromptRows, split_by_tokens
-from ponder.train.forward import layout_of
-from ponder.train.policy import Policy
+from ponder.train.rl.batch import Batch, Minibatch, PromptRows, split_by_tokens
+from ponder.train.rl.forward import layout_of
+from ponder.train.rl.policy import Policy
 
 
 @dataclass(slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ponder.config.rl import OptimizerConfig
-from ponder.train.alarms import new_alarms
+from ponder.train.rl.alarms import new_alarms
 from ponder.train.schedule import learning_rate
 
 

@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 
 from ponder.models.packed import completion_logprobs
 from ponder.models.packed_layout import PackedLayout
-from ponder.train.batch import PromptRows, Row
+from ponder.train.rl.batch import PromptRows, Row
 
 
 @dataclass(frozen=True, slots=True)

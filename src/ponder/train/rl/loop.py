@@ -8,13 +8,13 @@ from contextlib import closing
 from ponder.config.rl import RLConfig
 from ponder.runlog import RunFolder
 from ponder.train import guards
-from ponder.train.batch import Batch, make_batch
-from ponder.train.collect import Collected
-from ponder.train.measure import of_step
 from ponder.train.observer import NullObserver, RunObserver
-from ponder.train.record import Record
 from ponder.train.resume import prepare
-from ponder.train.session import Session, open_session
+from ponder.train.rl.batch import Batch, make_batch
+from ponder.train.rl.collect import Collected
+from ponder.train.rl.measure import of_step
+from ponder.train.rl.record import Record
+from ponder.train.rl.session import Session, open_session
 from ponder.train.summary import Summary
 from ponder.train.threads import keeping_torch_threads
 

@@ -18,13 +18,13 @@ from ponder.runlog import (
     read_metrics,
     write_rollouts,
 )
-from ponder.train import parting
-from ponder.train.alarms import new_alarms
-from ponder.train.collect import Collected
 from ponder.train.kept_evaluations import is_due
 from ponder.train.observer import RunObserver
+from ponder.train.rl import parting
+from ponder.train.rl.alarms import new_alarms
+from ponder.train.rl.collect import Collected
+from ponder.train.rl.session import Session
 from ponder.train.run_record import RunRecord
-from ponder.train.session import Session
 from ponder.train.summary import Summary
 
 

@@ -13,11 +13,11 @@ from ponder.algo import LOSSES, aggregate, importance_weights, k3
 from ponder.config.rl import RLConfig
 from ponder.models.compiled import compile_layers
 from ponder.train import guards
-from ponder.train.batch import Batch, Minibatch, PromptRows, Row, split_by_tokens
-from ponder.train.forward import Scored, pad, score
-from ponder.train.measure import MicrobatchStats, token_sum
 from ponder.train.optimizer import apply_gradients, make_optimizer
-from ponder.train.reference import make_reference
+from ponder.train.rl.batch import Batch, Minibatch, PromptRows, Row, split_by_tokens
+from ponder.train.rl.forward import Scored, pad, score
+from ponder.train.rl.measure import MicrobatchStats, token_sum
+from ponder.train.rl.reference import make_reference
 from ponder.train.sizes import resolve_sizes
 
 

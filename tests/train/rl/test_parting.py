@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from ponder.train.parting import LEAST_FALL, SHORTEST_WINDOW, parted, window_of
+from ponder.train.rl.parting import LEAST_FALL, SHORTEST_WINDOW, parted, window_of
 
 Curve = Callable[[float], float]
 

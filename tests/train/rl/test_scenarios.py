@@ -13,7 +13,7 @@ import pytest
 from tests.generate.endpoint_server import Reply, completion, serving
 from tests.sums import write_sums
 from tests.train.living import Lives, there
-from tests.train.test_resume import contents
+from tests.train.rl.test_resume import contents
 
 from ponder.cli.main import main
 from ponder.config.recipes import to_toml
@@ -33,10 +33,10 @@ from ponder.runlog import (
     read_rollouts,
 )
 from ponder.runlog.rollouts import rollouts_path
-from ponder.train.grpo import train
-from ponder.train.parting import NAME
 from ponder.train.reward.loop import train_reward_model
-from ponder.train.session import short_note
+from ponder.train.rl.loop import train
+from ponder.train.rl.parting import NAME
+from ponder.train.rl.session import short_note
 
 STEPS, START = 8, 3
 WORDS = [" red", " blue", " sun", " moon", " tree", " please"]

@@ -15,8 +15,8 @@ from ponder.config.rl import RLConfig
 from ponder.errors import PonderError
 from ponder.evals.result import EvalResult
 from ponder.runlog import RunFolder, read_alarms, read_metrics, read_rollouts
-from ponder.train.grpo import train
 from ponder.train.observer import Phase, RunInfo
+from ponder.train.rl.loop import train
 from ponder.train.summary import Summary
 from ponder.types import Group
 

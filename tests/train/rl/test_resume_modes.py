@@ -15,7 +15,7 @@ from ponder.config.rl import RLConfig
 from ponder.errors import PonderError
 from ponder.models.tiny import make_tiny_model
 from ponder.runlog import RunFolder
-from ponder.train.grpo import train
+from ponder.train.rl.loop import train
 
 MODES: dict[str, dict[str, Any]] = {
     "masters": {"dtype": "bfloat16"},

@@ -16,11 +16,11 @@ from ponder.rollout.prompts import PromptMaker
 from ponder.rollout.rollout import Pending
 from ponder.runlog import RunFolder
 from ponder.seeds import derive_seed
-from ponder.train.grpo import run_loop
 from ponder.train.observer import NullObserver
-from ponder.train.policy import Policy
-from ponder.train.record import Record
-from ponder.train.session import Session
+from ponder.train.rl.loop import run_loop
+from ponder.train.rl.policy import Policy
+from ponder.train.rl.record import Record
+from ponder.train.rl.session import Session
 from ponder.types import Completion, Judgement, Problem, Prompt, Rollout, Verdict
 from ponder.verify.verifier_pool import VerifierPool
 

@@ -18,11 +18,11 @@ from ponder.config.rl import (
 )
 from ponder.errors import GuardError, PonderError
 from ponder.models.tiny import make_tiny_model
-from ponder.train.batch import make_batch
 from ponder.train.masters import MasterAdamW
 from ponder.train.optimizer import PlainAdamW
-from ponder.train.policy import Policy
-from ponder.train.reference import FrozenCopy
+from ponder.train.rl.batch import make_batch
+from ponder.train.rl.policy import Policy
+from ponder.train.rl.reference import FrozenCopy
 from ponder.types import Group
 
 VARIANTS = [

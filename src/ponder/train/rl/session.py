@@ -22,12 +22,12 @@ from ponder.rollout.prompts import PromptMaker
 from ponder.rollout.rollout import Scorer, rollout
 from ponder.rollout.scorer import RuleScorer
 from ponder.seeds import derive_seed
-from ponder.train.collect import Collected, Stream, collect
 from ponder.train.heldout import evaluate_heldout, heldout_problems
-from ponder.train.judge import open_judge
-from ponder.train.parting import window_of
-from ponder.train.policy import Policy
-from ponder.train.preferences import check_same, digests, open_preferences, reward_model_paths
+from ponder.train.rl.collect import Collected, Stream, collect
+from ponder.train.rl.judge import open_judge
+from ponder.train.rl.parting import window_of
+from ponder.train.rl.policy import Policy
+from ponder.train.rl.preferences import check_same, digests, open_preferences, reward_model_paths
 from ponder.train.sizes import resolve_sizes
 from ponder.train.state import TrainerState
 from ponder.train.threads import set_torch_threads

@@ -7,7 +7,7 @@ from typing import Any
 
 from ponder.config.rl import RLConfig
 from ponder.problems.stream import ProblemStream
-from ponder.train.collect import collect
+from ponder.train.rl.collect import collect
 from ponder.types import Group, Problem
 
 

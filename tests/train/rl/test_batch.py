@@ -8,7 +8,7 @@ import pytest
 
 from ponder.config.rl import AlgorithmConfig, BatchConfig, RLConfig, SamplingConfig
 from ponder.errors import GuardError
-from ponder.train.batch import PromptRows, Row, make_batch, split_by_tokens
+from ponder.train.rl.batch import PromptRows, Row, make_batch, split_by_tokens
 
 
 def config(minibatches: int = 1, prompts: int = 8, **algorithm: Any) -> RLConfig:

@@ -16,7 +16,7 @@ from ponder.config.recipes import to_toml
 from ponder.config.rl import RLConfig
 from ponder.errors import PonderError
 from ponder.runlog import RunFolder, list_steps, read_metrics
-from ponder.train.grpo import train
+from ponder.train.rl.loop import train
 
 STEPS = 7
 
