@@ -284,6 +284,8 @@ class CheckpointConfig(Config):
 
     every: int = Field(default=10, ge=1)
     """Steps between checkpoints (one is always written at the end and on Ctrl-C)."""
+    minutes: float = Field(default=10.0, gt=0)
+    """After a step, a checkpoint is also written if the last one is older than this."""
     keep: int = Field(default=2, ge=1)
     """Newest checkpoints kept."""
 

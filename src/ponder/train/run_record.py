@@ -49,7 +49,7 @@ class RunRecord(Generic[SessionT]):
 
     def __init__(self, run: RunFolder, session: SessionT, observer: RunObserver) -> None:
         self.run, self.session, self.observer = run, session, observer
-        self._started = time.perf_counter()
+        self._started = self._saved = time.perf_counter()
         self._store = CheckpointStore(run.checkpoints_dir, session.config.checkpoint.keep)
         self._sinks: list[Sink] = [MetricsWriter(run.metrics_path)]
         self._times: dict[str, float] = {}
@@ -78,6 +78,13 @@ class RunRecord(Generic[SessionT]):
             self._store.save(
                 next_step, lambda folder: self.session.save(folder, next_step, self.seconds)
             )
+        self._saved = time.perf_counter()
+
+    def is_checkpoint_due(self, next_step: int) -> bool:
+        """Whether so many steps or minutes have gone by (``CheckpointConfig``)."""
+        settings = self.session.config.checkpoint
+        is_old = time.perf_counter() - self._saved >= 60 * settings.minutes
+        return next_step % settings.every == 0 or is_old
 
     def close(self) -> None:
         for sink in self._sinks:

@@ -111,6 +111,16 @@ def run(tmp_path: Path, settings: dict[str, Any]) -> tuple[Notebook, RunFolder, 
     return notebook, folder, train(config, folder, observer=notebook)
 
 
+@pytest.mark.parametrize(("minutes", "written"), [(1e-9, [0, 1]), (10.0, [1])])
+def test_minutes_make_a_checkpoint_due(
+    tmp_path: Path, settings: dict[str, Any], minutes: float, written: list[int]
+) -> None:
+    settings["checkpoint"] = {"every": 100, "minutes": minutes}
+    notebook, _, _ = run(tmp_path, settings)
+    names = [name for name, _ in notebook.told if name.startswith("checkpoint")]
+    assert names == [f"checkpoint {step}" for step in written]
+
+
 def test_the_observer_hears_everything_in_order(tmp_path: Path, settings: dict[str, Any]) -> None:
     settings["reward"] = {"random": 1.0}
     notebook, folder, summary = run(tmp_path, settings)

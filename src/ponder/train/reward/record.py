@@ -36,8 +36,7 @@ class RewardRecord(RunRecord[RewardSession]):
     def step(self, step: int, update: Mapping[str, float], evaluation: Mapping[str, float]) -> None:
         """Write a step's row; checkpoint if it is due. The last checkpoint waits for ``end``."""
         self._write_update(step, update, evaluation, update["preference/tokens"])
-        every = self.session.config.checkpoint.every
-        if (step + 1) % every == 0 and step + 1 < self.session.steps:
+        if step + 1 < self.session.steps and self.is_checkpoint_due(step + 1):
             self.checkpoint(step + 1)
 
     def end(self, next_step: int) -> RewardSummary:

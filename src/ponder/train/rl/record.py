@@ -94,7 +94,7 @@ class Record(RunRecord[Session]):
         for alarm in new_alarms(self._rows):
             self._sound(step, alarm.name, alarm.meaning)
         seen = self._look_for_hacking(step)
-        if seen or (step + 1) % self.config.checkpoint.every == 0:
+        if seen or self.is_checkpoint_due(step + 1):
             self.checkpoint(step + 1)
         if seen and self.config.preference.stop:
             raise AlarmError(f"step {step}: {seen}. {self._what_now(step + 1)}")

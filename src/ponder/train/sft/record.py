@@ -55,7 +55,7 @@ class SFTRecord(RunRecord[SFTSession]):
     def step(self, step: int, update: Mapping[str, float], evaluation: Mapping[str, float]) -> None:
         """Write a step's row; checkpoint if it is due."""
         self._write_update(step, update, evaluation, update["sft/tokens"])
-        if (step + 1) % self.config.checkpoint.every == 0:
+        if self.is_checkpoint_due(step + 1):
             self.checkpoint(step + 1)
 
     def end(self, next_step: int) -> SFTSummary:
