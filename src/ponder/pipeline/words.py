@@ -1,8 +1,13 @@
-"""Times and sizes as people read them."""
+"""Numbers, times and sizes as people read them."""
 
 from __future__ import annotations
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+
+
+def count_text(number: int, noun: str) -> str:
+    """``1 epoch``, ``2 epochs``."""
+    return f"{number:,} {noun}" + "s" * (number != 1)
 
 
 def size_text(size: float | None) -> str:

@@ -40,6 +40,7 @@ from ponder.pipeline.stages.sampled import (
     domain_of,
 )
 from ponder.pipeline.stages.teachers import Teacher, name_of, open_model, open_tokenizer
+from ponder.pipeline.words import count_text
 from ponder.runlog import (
     RunFolder,
     list_steps,
@@ -170,10 +171,11 @@ def describe(config: DistilConfig) -> str:
     if config.method == "on_policy":
         policy = config.on_policy
         size = f"{policy.prompts_per_step} x {policy.group_size}"
-        return f"on-policy: {policy.steps} steps of {size} of the student's own samples"
+        steps = count_text(policy.steps, "step")
+        return f"on-policy: {steps} of {size} of the student's own samples"
     collect, learn = config.collect, config.off_policy
     sampled = f"{collect.num_problems:,} problems x {collect.group_size} of the teacher"
-    return f"{sampled}, {learn.epochs} epochs, updates of {learn.samples} samples"
+    return f"{sampled}, {count_text(learn.epochs, 'epoch')}, updates of {learn.samples} samples"
 
 
 def files(config: DistilConfig) -> Mapping[str, Path]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ponder.config.sampling_stage import SampledConfig
 from ponder.errors import PonderError
 from ponder.pipeline.context import StageContext
+from ponder.pipeline.words import count_text
 from ponder.seeds import derive_seed
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def open_problems(context: StageContext, pool: VerifierPool) -> ProblemSet:
     wrong = [row for row in problems.dropped if row.reason != "repeated question"]
     if wrong and config.collect.bad_references == "error":
         first, more = wrong[0], len(wrong) - 1
-        others = f" (and those of {more} more rows)" if more else ""
+        others = f" (and those of {count_text(more, 'more row')})" if more else ""
         fix = (
             f"{first.place}: this reference answer cannot be used{others}: {first.reason}; mend "
             "it, or leave such rows out with collect.bad_references=drop"

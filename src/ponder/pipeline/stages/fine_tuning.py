@@ -22,6 +22,7 @@ from ponder.pipeline.paces import Paces, Workload
 from ponder.pipeline.stages.models import MODEL_CODE, expected_model, local_model
 from ponder.pipeline.stages.texts import Amount, amount_of
 from ponder.pipeline.stages.timed import Spent, evaluated, learnt, with_time
+from ponder.pipeline.words import count_text
 from ponder.plan.pace import Lengths, lengths
 from ponder.runlog import RunFolder
 
@@ -187,7 +188,7 @@ def describe(config: SFTConfig) -> str:
     size = f"{batch.samples} samples" if batch.samples else f"{batch.tokens:,} tokens"
     most = f", at most {config.max_steps}" if config.max_steps else ""
     adapters = f", adapters of rank {config.lora.rank}" if config.lora.rank else ""
-    return f"{config.epochs} epochs, updates of {size}{most}{adapters}"
+    return f"{count_text(config.epochs, 'epoch')}, updates of {size}{most}{adapters}"
 
 
 def files(config: SFTConfig) -> Mapping[str, Path]:

@@ -12,6 +12,7 @@ from ponder.pipeline.kinds import CHECKPOINTS, NO_PACES, Estimate, Input, Output
 from ponder.pipeline.paces import Paces
 from ponder.pipeline.stages.models import MODEL_CODE, expected_model, local_model
 from ponder.pipeline.stages.timed import reinforced, with_time
+from ponder.pipeline.words import count_text
 from ponder.runlog import CheckpointStore
 from ponder.runlog.checkpoint import checkpoint_step
 from ponder.types import PREFERENCES
@@ -92,7 +93,8 @@ def describe(config: RLConfig) -> str:
     problems = config.problems
     source = problems.task or problems.name or problems.hub or problems.path or "a mixture"
     batch = config.batch
-    return f"{config.steps} steps of {batch.prompts_per_step} x {batch.group_size} on {source}"
+    size = f"{batch.prompts_per_step} x {batch.group_size}"
+    return f"{count_text(config.steps, 'step')} of {size} on {source}"
 
 
 def files(config: RLConfig) -> Mapping[str, Path]:
