@@ -93,7 +93,7 @@ def test_killed_at_random_moments_no_row_is_lost_or_repeated(tmp_path: Path) -> 
     for trial in range(3):
         out = tmp_path / str(trial) / "out.jsonl.zst"
         while True:
-            seconds = chance.uniform(0.05, 0.6 * lasted)
+            seconds = chance.uniform(0.05, 0.4 * lasted)
             status = _killed(partial(curate, inputs, out, config, SECRETS), seconds)
             assert status in (0, -signal.SIGKILL)
             num_kills += status != 0
@@ -101,7 +101,7 @@ def test_killed_at_random_moments_no_row_is_lost_or_repeated(tmp_path: Path) -> 
                 break
             assert not (out.exists() and part_path(out).exists())
         assert outputs(out) == expected
-    assert num_kills >= 5
+    assert num_kills >= 3
 
 
 def test_killed_with_workers_and_gone_on_with(tmp_path: Path) -> None:

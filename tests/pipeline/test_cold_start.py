@@ -375,11 +375,12 @@ def test_a_model_of_an_earlier_stage_teaches(inputs: Path) -> None:
 
 def test_estimates_and_descriptions(inputs: Path) -> None:
     kind = KINDS["cold_start"]
-    config = config_of(inputs, None, rewrite={"by": "model"}, review=True)
+    config = config_of(inputs, None, rewrite={"by": "model", "model": "base-tiny"}, review=True)
     found = kind.estimate(config, {})
     assert found.rows == 12
-    assert (found.memory or 0) > 5e8, "the model that rewrites is a local one"
-    assert kind.describe(config).endswith("from m, rewritten by smollm2, reviewed")
+    alone = kind.estimate(config_of(inputs, None), {})
+    assert (found.memory or 0) - (alone.memory or 0) > 7e6, "a local model rewrites: 2M parameters"
+    assert kind.describe(config).endswith("from m, rewritten by base-tiny, reviewed")
     local = config_of(inputs, None, teacher="model")
     assert (kind.estimate(local, {}).memory or 0) > 1e6
     assert kind.estimate(config, {"rows": [Source(inputs / "problems.jsonl")]}).rows is None

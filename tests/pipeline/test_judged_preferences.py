@@ -81,7 +81,7 @@ def test_prompts_need_no_reference_answers(tmp_path: Path, is_mixed: bool) -> No
     source: dict[str, Any] = {"path": str(path)}
     problems = {"mixture": [source | {"weight": 1.0}], "size": 12} if is_mixed else source
     with serving(prefers_even) as seen:
-        config = settings(seen.url, problems=problems, num_prompts=6, chunk_prompts=6)
+        config = settings(seen.url, problems=problems, num_prompts=12, balance_lengths=False)
         context = context_of(tmp_path / "stage", config)
         PREFERENCES.run(context)
         assert seen.bodies

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import os
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
@@ -43,10 +45,15 @@ def digest_path(path: Path) -> str:
 
 
 def size_of(path: Path) -> int:
-    """Bytes of a file, or of all files in a folder."""
-    if path.is_dir():
-        return sum(item.stat().st_size for item in path.rglob("*") if item.is_file())
-    return path.stat().st_size
+    """Bytes of a file, or of all files in a folder, which may be written to meanwhile."""
+    if not path.is_dir():
+        return path.stat().st_size
+    size = 0
+    for folder, _, names in os.walk(path):  # what is gone by now is passed over
+        for name in names:
+            with suppress(FileNotFoundError):
+                size += Path(folder, name).stat().st_size
+    return size
 
 
 def digest_code(names: Iterable[str]) -> dict[str, str]:
