@@ -73,7 +73,7 @@ def test_processes_do_not_change_the_rows(data: Path, monkeypatch: pytest.Monkey
     (data / "train.jsonl").write_text("\n".join(lines))
     made = []
     for cores in (1, 2):
-        monkeypatch.setattr("ponder.curate.solutions.usable_cores", lambda cores=cores: cores)
+        monkeypatch.setattr("ponder.curate.solutions.usable_cpus", lambda cores=cores: cores)
         made.append(rows_of(config(data, variations=3)))
     assert made[0] == made[1]
     assert len(made[0]) == 240

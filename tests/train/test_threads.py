@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from ponder.train.threads import cores_of_quota, keeping_torch_threads, usable_cores
+from ponder.train.threads import cores_of_quota, keeping_torch_threads, physical_cores
 
 
 @pytest.mark.parametrize(
@@ -23,8 +23,8 @@ def test_cores_of_quota(text: str, cores: int) -> None:
     assert cores_of_quota(text) == cores
 
 
-def test_usable_cores_and_threads_come_back() -> None:
-    assert usable_cores() >= 1
+def test_physical_cores_and_threads_come_back() -> None:
+    assert physical_cores() >= 1
     before = torch.get_num_threads()
     with keeping_torch_threads():
         torch.set_num_threads(before + 1)

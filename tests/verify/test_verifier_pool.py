@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ponder.errors import PonderError
-from ponder.sandbox.sandbox import usable_cores
+from ponder.sandbox.sandbox import usable_cpus
 from ponder.types import Judgement, Problem, Verdict
 from ponder.verify.verifier_pool import RUNS, VerifierPool, Where
 from ponder.verify.verifiers import verify
@@ -160,7 +160,7 @@ def test_where_verifiers_run() -> None:
     assert RUNS["exact"] == "inline"
     assert RUNS["code"] == "thread"
     assert set(RUNS.values()) <= {*PLACES, "model"}
-    assert 1 <= usable_cores() <= (os.cpu_count() or 1)
+    assert 1 <= usable_cpus() <= (os.cpu_count() or 1)
 
 
 def test_a_worker_of_verifiers_imports_no_torch() -> None:

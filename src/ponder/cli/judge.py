@@ -12,7 +12,7 @@ from rich.text import Text
 
 from ponder.cli.console import console, shown
 from ponder.errors import PonderError
-from ponder.sandbox.sandbox import Sandbox, usable_cores
+from ponder.sandbox.sandbox import Sandbox, usable_cpus
 from ponder.verify.code.judge import JudgeResult, judge
 from ponder.verify.code.kinds import CodeTest
 from ponder.verify.code.reader import read_test
@@ -26,7 +26,7 @@ def run(arguments: Namespace) -> int:
     limits = limits_of({"time_seconds": arguments.time_seconds, "memory_mb": arguments.memory_mb})
     with Sandbox(unsafe=arguments.unsafe) as sandbox:
         result = judge(
-            program, tests, limits, sandbox, arguments.language, num_threads=usable_cores()
+            program, tests, limits, sandbox, arguments.language, num_threads=usable_cpus()
         )
     out = console()
     if arguments.json:

@@ -14,7 +14,7 @@ from ponder.errors import PonderError
 from ponder.problems.solved import Solved, solved_problems
 from ponder.problems.variations import Variation, variations
 from ponder.problems.worked import without_marks
-from ponder.sandbox.sandbox import usable_cores
+from ponder.sandbox.sandbox import usable_cpus
 from ponder.seeds import derive_seed
 from ponder.types import Problem, Verdict
 from ponder.verify.pool import Answer, Failed, WorkerPool
@@ -62,7 +62,7 @@ def _varied(
 ) -> Iterator[tuple[Solved, list[Variation]]]:
     """Each problem with its variations, in order, whatever the number of processes."""
     blocks = iter(lambda: list(islice(problems, _BLOCK)), [])
-    workers = usable_cores()
+    workers = usable_cpus()
     if not config.variations or workers == 1:
         for block in blocks:
             yield from zip(

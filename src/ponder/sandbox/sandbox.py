@@ -44,7 +44,7 @@ class Sandbox:
         if not unsafe:
             found.refuse()
         self.is_isolated = found.ok
-        self._num_parallel = num_parallel or min(usable_cores(), NUM_SLOTS // 2)
+        self._num_parallel = num_parallel or min(usable_cpus(), NUM_SLOTS // 2)
         self._begin()
         _living.add(self)
 
@@ -167,8 +167,8 @@ class Sandbox:
         self._begin()
 
 
-def usable_cores() -> int:
-    """The cores that this process may use."""
+def usable_cpus() -> int:
+    """The logical CPUs that this process may use."""
     if sys.platform == "linux":
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -14,7 +14,7 @@ import torch
 CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
-def usable_cores() -> int:
+def physical_cores() -> int:
     """Physical cores that this process may use: no more than its affinity and its quota allow."""
     counts = [psutil.cpu_count(logical=False) or 1]
     if sys.platform == "linux":
@@ -32,7 +32,7 @@ def cores_of_quota(text: str) -> int:
 
 def set_torch_threads(wanted: int, began_with: int | None = None) -> None:
     """Give torch ``wanted`` threads; 0: as many as a resumed run began with, or as is usable."""
-    torch.set_num_threads(wanted or began_with or usable_cores())
+    torch.set_num_threads(wanted or began_with or physical_cores())
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from time import perf_counter
 from types import TracebackType
 from typing import Literal, Protocol, TypeVar
 
-from ponder.sandbox.sandbox import default_sandbox, usable_cores
+from ponder.sandbox.sandbox import default_sandbox, usable_cpus
 from ponder.types import BY_MODEL, Judgement, Problem, Verdict
 from ponder.verify import custom
 from ponder.verify.gym import is_cheap
@@ -103,7 +103,7 @@ class VerifierPool:
         runs: Mapping[str, Where] = RUNS,
         models: Mapping[str, ModelJudge] | None = None,
     ) -> None:
-        self.num_workers = min(usable_cores(), 32) if num_workers is None else num_workers
+        self.num_workers = min(usable_cpus(), 32) if num_workers is None else num_workers
         self._workers = WorkerPool(self.num_workers, deadline_seconds, memory_mb, max_waiting)
         self._runs = runs
         self._models = dict(models or {})

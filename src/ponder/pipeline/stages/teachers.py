@@ -59,9 +59,9 @@ def open_generator(
 
     from ponder.generate.local import LocalGenerator
     from ponder.models.load import load_model
-    from ponder.train.threads import usable_cores
+    from ponder.train.threads import physical_cores
 
-    torch.set_num_threads(config.threads or usable_cores())
+    torch.set_num_threads(config.threads or physical_cores())
     model, tokenizer = load_model(source, config.device, config.dtype)
     return LocalGenerator(model, tokenizer, max_batch_size, engine=config.engine), tokenizer
 
