@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from ponder.config.pipeline import load_pipeline
 from ponder.errors import PonderError
 from ponder.pipeline import digests, stages
 from ponder.pipeline.graph import build_graph
-from ponder.pipeline.keys import all_parts, check_unchanged, differences
+from ponder.pipeline.keys import Parts, all_parts, check_unchanged, differences
 
 SCRIPT = """
 import sys
@@ -60,6 +61,38 @@ def test_a_setting_changes_the_stage_and_what_follows_it(tmp_path: Path) -> None
     assert changed(before, keys_of(tmp_path, RECIPE, "cold.num_rows=5")) == {"cold", "dev", "table"}
     assert changed(before, keys_of(tmp_path, RECIPE, "zero.rate=2")) == set(before)
     assert changed(before, keys_of(tmp_path, RECIPE, "zero.steps=3")) == set(), "as it was"
+
+
+def test_a_new_knob_changes_only_the_code(tmp_path: Path) -> None:
+    class Newer(KINDS["grow"].config_class):  # type: ignore[misc, name-defined]
+        speed: int = 7
+        """A knob that an older version did not have."""
+
+    def parts(*overrides: str) -> dict[str, Parts]:
+        kinds = KINDS | {"grow": replace(KINDS["grow"], config_class=Newer)}
+        (tmp_path / "p.toml").write_text(RECIPE)
+        return all_parts(build_graph(load_pipeline(tmp_path / "p.toml", overrides), kinds))
+
+    before = all_parts(graph_of(tmp_path / "p.toml"))
+    assert {n: p.key for n, p in parts().items()} == {n: p.key for n, p in before.items()}
+    assert parts("zero.speed=8")["zero"].key != before["zero"].key
+    assert "ponder.config" in before["zero"].code, "where a changed default is seen"
+
+
+def test_what_changes_no_output_is_not_hashed(tmp_path: Path) -> None:
+    recipe = (
+        'kind = "pipeline"\nname = "p"\n[stages.zero]\nkind = "rl"\nproblems.task = "products"\n'
+    )
+    (tmp_path / "p.toml").write_text(recipe)
+
+    def key(*overrides: str) -> str:
+        graph = build_graph(load_pipeline(tmp_path / "p.toml", overrides), stages.KINDS)
+        return all_parts(graph)["zero"].key
+
+    assert {key("zero.checkpoint.every=3"), key("zero.log.tensorboard=true")} == {key()}
+    judge = 'zero.judge={url = "http://x/v1", model = "m"'
+    assert key(judge + ', cache = "here"}') == key(judge + "}") != key()
+    assert key(judge + ", attempts = 9}") != key(judge + "}"), "what stands beside it counts"
 
 
 def test_names_and_places_do_not_change_a_key(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ from ponder.errors import PonderError
 from ponder.pipeline.digests import digest_code, digest_path, digest_value
 from ponder.pipeline.graph import Graph, Stage
 
+CONFIG_CODE = "ponder.config"
+"""The source of all defaults, which a key holds no values of."""
 _MOST = 3
 """Differences that are told one by one."""
 
@@ -21,7 +23,9 @@ class Parts:
     """What a key is the hash of: plain JSON data.
 
     ``inputs`` maps each input to what it is: ["zero.model", KEY of zero] or [path, digest].
-    ``files`` and ``code`` map config keys and packages to digests.
+    ``files`` and ``code`` map config keys and packages to digests. ``chosen`` is what of ``config``
+    is not a default: that alone is hashed, so that a new version's new knob changes no key where
+    older code is taken for granted. (A changed default is a change of code: that of the configs.)
     """
 
     kind: str
@@ -29,15 +33,18 @@ class Parts:
     inputs: dict[str, list[list[str]]]
     files: dict[str, str]
     code: dict[str, str]
+    chosen: dict[str, Any] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
-        return digest_value(asdict(self))
+        parts = asdict(self)
+        del parts["config"]
+        return digest_value(parts)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Parts:
         """Read ``asdict``."""
-        return cls(**{name: data[name] for name in cls.__dataclass_fields__})
+        return cls(**{name: data[name] for name in cls.__dataclass_fields__ if name in data})
 
 
 def parts_of(stage: Stage, keys: Mapping[str, str], code: dict[str, str] | None = None) -> Parts:
@@ -48,7 +55,7 @@ def parts_of(stage: Stage, keys: Mapping[str, str], code: dict[str, str] | None 
     Raises:
         PonderError: a file that the stage reads is not there.
     """
-    config = stage.config.model_dump(mode="json", exclude=set(stage.kind.unhashed))
+    config, chosen = _settings(stage), _settings(stage, exclude_defaults=True)
     inputs = {
         name: [
             [str(ref), _digest_input(stage, name, ref.path) if ref.path else keys[ref.stage]]
@@ -57,13 +64,15 @@ def parts_of(stage: Stage, keys: Mapping[str, str], code: dict[str, str] | None 
         for name, refs in stage.inputs.items()
     }
     files = {
-        field: _digest_field(f"stages.{stage.name}.{field}", path)
-        for field, path in files_of(stage).items()
+        key: _digest_field(f"stages.{stage.name}.{key}", path)
+        for key, path in files_of(stage).items()
     }
-    for field in files:
-        _forget(config, field)
-    code = digest_code(stage.kind.code) if code is None else code
-    return Parts(stage.kind_name, config, inputs, files, code)
+    for key in files:  # they count by their content, not by where they lie
+        for table, last in (_place(config, key), _place(chosen, key)):
+            if last in table:
+                table[last] = "(a file)"
+    code = digest_code((CONFIG_CODE, *stage.kind.code)) if code is None else code
+    return Parts(stage.kind_name, config, inputs, files, code, chosen)
 
 
 def all_parts(graph: Graph, codes: Mapping[str, dict[str, str]] | None = None) -> dict[str, Parts]:
@@ -84,8 +93,8 @@ def files_of(stage: Stage) -> dict[str, Path]:
 
 def check_unchanged(stage: Stage, parts: Parts) -> None:
     """The stage's files must be what they were when its key was made. PonderError if not."""
-    for field, path in files_of(stage).items():
-        _compare(f"stages.{stage.name}.{field}", path, parts.files[field])
+    for key, path in files_of(stage).items():
+        _compare(f"stages.{stage.name}.{key}", path, parts.files[key])
     for name, refs in stage.inputs.items():
         for ref, (_, digest) in zip(refs, parts.inputs[name], strict=True):
             if ref.path:
@@ -106,14 +115,22 @@ def differences(old: Parts, new: Parts) -> list[str]:
     return told
 
 
-def _forget(config: dict[str, Any], key: str) -> None:
-    """A file counts by its content, not by where it lies."""
+def _settings(stage: Stage, exclude_defaults: bool = False) -> dict[str, Any]:
+    """The config as plain data, without what changes no output."""
+    told = stage.config.model_dump(mode="json", exclude_defaults=exclude_defaults)
+    for key in stage.kind.unhashed:
+        table, last = _place(told, key)
+        table.pop(last, None)
+    return told
+
+
+def _place(config: dict[str, Any], key: str) -> tuple[dict[str, Any], str]:
+    """The table that a dotted key stands in, or would; and the key's name there."""
     *parents, last = key.split(".")
     table: Any = config
     for name in parents:
-        table = table[name] if isinstance(table, dict) else table[int(name)]
-    if isinstance(table, dict) and last in table:
-        table[last] = "(a file)"
+        table = table[int(name)] if isinstance(table, list) else table.get(name, {})
+    return (table if isinstance(table, dict) else {}), last
 
 
 def _compare(field: str, path: Path, digest: str) -> None:

@@ -96,7 +96,7 @@ class StageKind:
         describe: the stage in a few words, from its config.
         code: packages and modules whose source its outputs follow from.
         files: files that it reads beside those in fields of type Path, by config key.
-        unhashed: keys of the config that do not change its outputs.
+        unhashed: keys of the config, dotted ones too, that do not change its outputs.
     """
 
     config_class: type[Config]
@@ -107,4 +107,4 @@ class StageKind:
     describe: Callable[[Any], str]
     code: Sequence[str]
     files: Callable[[Any], Mapping[str, Path]] = no_files
-    unhashed: Sequence[str] = field(default=("name", "out", "log"))
+    unhashed: Sequence[str] = field(default=("name", "out", "log", "checkpoint"))

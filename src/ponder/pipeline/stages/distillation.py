@@ -212,5 +212,5 @@ DISTIL = StageKind(
         "ponder.pipeline.stages.teachers",
     ),
     files=files,
-    unhashed=("name", "out", "log", "chunk_problems"),
+    unhashed=("name", "out", "log", "checkpoint", "chunk_problems"),
 )

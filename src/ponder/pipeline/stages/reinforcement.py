@@ -114,5 +114,5 @@ RL = StageKind(
     describe=describe,
     code=(*MODEL_CODE, "ponder.train.*", "ponder.train.rl", "ponder.pipeline.stages.reinforcement"),
     files=files,
-    unhashed=("name", "out", "log", "judge.cache"),
+    unhashed=("name", "out", "log", "checkpoint", "judge.cache"),
 )
