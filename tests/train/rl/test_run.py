@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,16 @@ def test_minutes_make_a_checkpoint_due(
     notebook, _, _ = run(tmp_path, settings)
     names = [name for name, _ in notebook.told if name.startswith("checkpoint")]
     assert names == [f"checkpoint {step}" for step in written]
+
+
+def test_a_run_that_lost_a_checkpoint_of_minutes_is_left_alone(
+    tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    settings["checkpoint"] = {"every": 100, "minutes": 1e-9}
+    _, folder, _ = run(tmp_path, settings)
+    shutil.rmtree(folder.checkpoints_dir)
+    with pytest.raises(PonderError, match="no checkpoint left"):
+        train(RLConfig.model_validate(settings), folder, resume=True)
 
 
 def test_the_observer_hears_everything_in_order(tmp_path: Path, settings: dict[str, Any]) -> None:
