@@ -15,8 +15,6 @@ from transformers import PreTrainedModel, Qwen2Config, Qwen2ForCausalLM
 
 from ponder.config.rl import EngineConfig, LoraConfig
 from ponder.errors import PonderError
-from ponder.generate.device import step
-from ponder.generate.device.switches import switched
 from ponder.generate.local import LocalGenerator
 from ponder.models.lora import adapter_parameters, add_lora
 from ponder.models.packed import completion_logprobs
@@ -85,35 +83,6 @@ def test_eager_graphs_and_compiled_agree(sampling: Sampling) -> None:
     assert_exact(model, groups[0], sampling.temperature)
     assert_same(groups[1], groups[0], atol=1e-4)
     assert_same(groups[2], groups[0], atol=1e-4)
-
-
-SWITCHES = {
-    "rest": {"compile_rest": True},
-    "rotation": {"rotate_inside": True},
-    "products": {"products_below": 10**9},
-    "dependent": {"dependent": True},
-    "halves": {"halves": True},
-    "all": {
-        "compile_rest": True,
-        "rotate_inside": True,
-        "products_below": 10**9,
-        "dependent": True,
-        "halves": True,
-    },
-}
-
-
-@pytest.mark.parametrize("name", SWITCHES)
-@pytest.mark.parametrize("family", ["llama", "qwen2"])
-def test_switches_change_no_token(name: str, family: str, monkeypatch) -> None:
-    monkeypatch.setattr(step, "FEWEST_OF_HALVES", 8)
-    model, _ = on_gpu(5, family=family)
-    expected = make_generator(model, "eager", rows=30).generate(PROMPTS, 6, SAMPLING, 3)
-    torch._dynamo.reset()
-    with switched(**SWITCHES[name]):
-        found = make_generator(model, rows=30).generate(PROMPTS, 6, SAMPLING, 3)
-    torch._dynamo.reset()
-    assert_same(found, expected, atol=1e-4)
 
 
 def test_calls_of_all_kinds_with_one_engine() -> None:

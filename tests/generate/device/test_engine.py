@@ -12,8 +12,7 @@ from tests.generate.helpers import random_prompts, trainer_logprobs
 
 from ponder.config.rl import EngineConfig
 from ponder.errors import PonderError
-from ponder.generate.device import compiled, loop, scheduler, step
-from ponder.generate.device.switches import switched
+from ponder.generate.device import compiled, loop, scheduler
 from ponder.generate.local import LocalGenerator
 from ponder.models.tiny import make_tiny_model
 from ponder.types import Prompt, Sampling
@@ -39,22 +38,45 @@ def test_the_tokens_of_the_cpu_engine(sampling, lengths, common) -> None:
     assert_same(found, LocalGenerator(model, tokenizer).generate(prompts, 3, sampling, seed=5))
 
 
-@pytest.mark.parametrize("fewest", [2, 7])
-def test_two_halves_are_the_whole(fewest, monkeypatch) -> None:
-    monkeypatch.setattr(step, "FEWEST_OF_HALVES", fewest)
+def test_steps_ahead_of_reading_change_nothing(monkeypatch) -> None:
+    """Rows that are over or cut at a stop string meanwhile; limits that end within the steps."""
     model, tokenizer = make_tiny_model(1)
     prompts = random_prompts([3, 40, 33])
-    limits = [[1, 20, 33, 50, 50], [7, 7, 50, 50, 50], [50, 2, 50, 3, 40]]
-    sampling = Sampling(max_completion_tokens=50, ignore_end_tokens=True)
-    with switched(halves=True):
-        generator = DeviceGenerator(model, tokenizer, max_batch_size=11)
-        found = generator.generate(prompts, 5, sampling, 2, limits=limits)
-    expected = LocalGenerator(model, tokenizer).generate(prompts, 5, sampling, 2, limits=limits)
-    assert_same(found, expected)
+    limits = [[1, 20, 33, 150, 151], [7, 7, 64, 65, 170], [63, 2, 96, 97, 40]]
+    chunks = []
+    for fewest in (1, 6, 100):
+        monkeypatch.setattr(loop, "FEWEST_AHEAD", fewest)
+        ahead = results_of(monkeypatch, loop.Loop, "_launch_again")
+        for sampling in (
+            Sampling(max_completion_tokens=170, ignore_end_tokens=True),
+            Sampling(max_completion_tokens=170),
+            Sampling(max_completion_tokens=170, stop=("a", "b")),
+        ):
+            for rows in (4, 15):  # some wait, and come in while steps run; all are in
+                generator = DeviceGenerator(model, tokenizer, max_batch_size=rows)
+                found = generator.generate(prompts, 5, sampling, 2, limits=limits)
+                clear = LocalGenerator(model, tokenizer, max_batch_size=rows)
+                assert_same(found, clear.generate(prompts, 5, sampling, 2, limits=limits))
+        chunks.append(sum(steps is not None for steps in ahead))
+        monkeypatch.undo()
+    assert chunks[0] > chunks[1] > chunks[2] == 0
+
+
+def results_of(monkeypatch, owner, name: str) -> list:
+    """Grows by the result of each call of the method."""
+    results = []
+    method = getattr(owner, name)
+
+    def kept(*args):
+        results.append(method(*args))
+        return results[-1]
+
+    monkeypatch.setattr(owner, name, kept)
+    return results
 
 
 def test_a_compiled_turn_is_the_same_turn(monkeypatch) -> None:
-    """Of the slots and the random numbers (``Switches.compile_rest``); not by inductor here."""
+    """Of the slots and the random numbers ; not by inductor here."""
     traced = []
 
     def compiled_for(function):

@@ -1,4 +1,4 @@
-"""Passes over a layer's graph: the same numbers from fewer operations."""
+"""The rotation of query and key moves into attention: the same numbers from fewer operations."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.fx import GraphModule
-from torch.nn import functional as F
 from transformers import PreTrainedModel
 
 from ponder.generate.attention import engine_mode
@@ -18,14 +17,11 @@ from ponder.generate.device.compiled import (
     drop_repeats,
     join_weights,
     joined_linears,
-    make_fewer,
 )
-from ponder.generate.device.fuse import join_products, rotate_inside
-from ponder.generate.device.switches import switched, switches
+from ponder.generate.device.fuse import rotate_inside
 from ponder.models.layers import decoder_layers
 from ponder.models.tiny import make_tiny_model
 
-JOINED = torch.ops.ponder.joined_product.default
 ATTENTION = torch.ops.ponder.decode_attention
 
 
@@ -113,84 +109,69 @@ def tiny(family: str, dtype=torch.float32) -> PreTrainedModel:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("family", ["llama", "qwen2"])
-def test_a_layer_is_four_products_and_attention(family: str, dtype: torch.dtype) -> None:
+def test_no_rotation_is_left_in_a_layer(family: str, dtype: torch.dtype) -> None:
     model = tiny(family, dtype)
-    expected, _ = layer_graphs(model, lambda graph: None)
-
-    def passes(graph: GraphModule) -> None:
-        assert rotate_inside(graph) == 1
-        assert join_products(graph, 10**9) == 4
-
-    found, graphs = layer_graphs(model, passes)
+    expected, plain = layer_graphs(model, lambda graph: None)
+    assert all(count(graph, torch.cat) == 2 for graph in plain)
+    moved: list[int] = []
+    found, graphs = layer_graphs(model, lambda graph: moved.append(rotate_inside(graph)))
     tolerance = 1e-5 if dtype is torch.float32 else 4e-2
     torch.testing.assert_close(found, expected, atol=tolerance, rtol=tolerance)
+    assert moved == [1] * len(graphs)
     for graph in graphs:
-        assert count(graph, JOINED) == 4
         assert count(graph, ATTENTION, ATTENTION.default) == 1
-        left = (F.linear, F.silu, torch.rsqrt, torch.cat, operator.mul, operator.add)
-        assert count(graph, *left) == 0
+        assert count(graph, torch.cat, operator.neg) == 0
 
 
-def test_large_products_stay() -> None:
-    model = tiny("llama")
-    layer = decoder_layers(model)[0]
-    sizes = {linear.weight.numel() for linear in (layer.self_attn.o_proj, layer.mlp.down_proj)}
-    _, graphs = layer_graphs(model, lambda graph: join_products(graph, max(sizes) + 1))
-    assert count(graphs[0], JOINED) == 2
-    assert count(graphs[0], F.linear) == 2  # those that are several side by side
-
-
-def test_nothing_changes_by_default() -> None:
-    model = tiny("llama")
-    _, graphs = layer_graphs(model, make_fewer)
-    assert count(graphs[0], JOINED) == 0
-    with switched(products_below=10**9, rotate_inside=True):
-        assert switches().rotate_inside
-        torch._dynamo.reset()
-        _, graphs = layer_graphs(model, make_fewer)
-    assert count(graphs[0], JOINED) == 4
-    assert not switches().rotate_inside
-
-
-class _Other(nn.Module):
-    """Almost what the passes look for."""
+class _Almost(nn.Module):
+    """Attention to what is nearly rotated as expected."""
 
     def __init__(self, kind: str) -> None:
         super().__init__()
         self.kind = kind
-        self.weight = nn.Parameter(torch.randn(128, 64))
-        self.norm = nn.Parameter(torch.randn(64))
 
-    def forward(self, x: Tensor) -> Tensor:
-        wide = x.to(torch.float32)
-        wide = wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + 1e-6)
-        x = (self.norm + 1 if self.kind == "one more" else self.norm) * wide.to(x.dtype)
-        if self.kind == "by name":
-            return F.linear(input=x, weight=self.weight)
-        if self.kind == "turned":
-            return F.linear(x, self.weight[:64].T)
-        y = F.linear(x, self.weight)
-        if self.kind == "seen elsewhere":
-            y = y + x.sum(-1, keepdim=True)
-        gate, up = y[..., :64], y[..., 64:128]
-        if self.kind == "half by itself":
-            up = y[..., :64]
-        act = F.gelu if self.kind == "gelu" else F.silu
-        return act(gate) * up
+    def forward(self, query: Tensor, key: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        first, second = query[..., :8], query[..., 8:]
+        if self.kind == "other parts":
+            first, second = query[..., :6], query[..., 6:]
+        crossed = torch.cat((-second, first), dim=-1)
+        if self.kind == "the other way":
+            crossed = torch.cat((second, -first), dim=-1)
+        turned = query * cos + crossed * sin
+        if self.kind == "angles for each head":
+            cos, sin = cos.expand(-1, 2, -1, -1) * 1.0, sin.expand(-1, 2, -1, -1) * 1.0
+        elif self.kind == "angles of its own":
+            cos = cos * 0.5
+        new_key = key * cos + torch.cat((-key[..., 8:], key[..., :8]), dim=-1) * sin
+        nothing = torch.zeros(3, dtype=torch.int64)
+        out = launch.decode_attention(
+            turned, new_key, key, nothing, nothing, nothing, nothing, nothing, nothing, 0.3,
+            launch.EVERYTHING, 1, 16, False,
+        )  # fmt: skip
+        return out + turned if self.kind == "seen elsewhere" else out
 
 
-@pytest.mark.parametrize(
-    "kind", ["one more", "seen elsewhere", "half by itself", "gelu", "by name", "turned"]
-)
+KINDS = {
+    "as expected": 1,
+    "seen elsewhere": 1,
+    "other parts": 0,
+    "the other way": 0,
+    "angles for each head": 0,
+    "angles of its own": 0,
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_what_is_not_known_stays_right(kind: str) -> None:
-    module, x = _Other(kind), torch.randn(3, 64)
+    module = _Almost(kind)
+    tensors = [torch.randn(3, heads, 1, 16) for heads in (4, 2, 1, 1)]
     seen: list[int] = []
 
     def backend(graph: GraphModule, inputs):
-        seen.append(join_products(graph, 10**9))
+        seen.append(rotate_inside(graph))
         return graph
 
     with torch.inference_mode():
-        found = torch.compile(module, backend=backend)(x)
-        torch.testing.assert_close(found, module(x), atol=1e-5, rtol=1e-5)
-    assert seen == [0 if kind in ("by name", "turned") else 1]
+        found = torch.compile(module, backend=backend)(*tensors)
+        torch.testing.assert_close(found, module(*tensors), atol=1e-5, rtol=1e-5)
+    assert seen == [KINDS[kind]]

@@ -93,14 +93,14 @@ def test_what_the_device_did_stays_when_rows_move() -> None:
     slots.active[0] = 0
     slots.suspect[1] = 1
     slots.out_tokens[:2, :2] = torch.tensor([[11, 21], [0, 12]])
-    chunk = slots.download(2)
+    chunk = slots.receive(slots.send(2))
     assert chunk.tokens == [[11, 0], [21, 12]]
     assert (chunk.counts, chunk.finished, chunk.suspect) == ([1, 2], [True, False], [False, True])
     slots.arrange([rows[1]], [1])
     slots.upload()
     assert (slots.token[0], slots.own[0], slots.active[0]) == (12, 2, 1)
     slots.own[0] = 5
-    assert slots.download(3).counts == [3]
+    assert slots.receive(slots.send(3)).counts == [3]
 
 
 def test_a_row_that_returns_goes_on_where_it_was() -> None:
@@ -120,17 +120,3 @@ def test_the_mirror_is_copied_before_it_is_sent() -> None:
     slots.upload()
     slots._table[:] = np.int32(9)
     assert slots.page_table.tolist() == [[1, 3]]
-
-
-@pytest.mark.parametrize("cut", [0, 1, 4, 5, 9, 14])
-def test_runs_end_where_the_batch_is_cut(cut: int) -> None:
-    groups = [1] * 5 + [2] + [3] * 10
-    runs = _runs(groups, cut)
-    starts = [row for row, run in enumerate(runs) if run]
-    assert sum(runs) == len(groups)
-    for row in starts:
-        members = range(row, row + runs[row])
-        assert len({groups[member] for member in members}) == 1
-        assert not row < cut <= members[-1]
-    if cut in (0, 5):
-        assert runs == [5, 0, 0, 0, 0, 1, 8, 0, 0, 0, 0, 0, 0, 0, 2, 0]

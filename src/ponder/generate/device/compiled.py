@@ -1,4 +1,4 @@
-"""torch.compile around the decoder layers while a decode step is captured."""
+"""torch.compile around a decode step while it is captured."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from torch import Tensor, nn
 from torch._inductor.compile_fx import compile_fx
 from torch.nn import functional as F
 
-from ponder.generate.device.fuse import join_products, rotate_inside
-from ponder.generate.device.switches import switches
+from ponder.generate.device.fuse import rotate_inside
 from ponder.models.layers import decoder_layers
 
 P = ParamSpec("P")
@@ -29,17 +28,15 @@ IN_PLACE = (operator.setitem, operator.iadd, operator.isub, operator.imul, opera
 
 @contextmanager
 def compiled_for_decode(model: Any, enabled: bool) -> Iterator[None]:
-    """Inside, the decoder layers run compiled, once for all layers and numbers of rows."""
+    """Inside, a decode step runs compiled: once for all layers and numbers of rows."""
     if not enabled:
         yield
         return
-    modules = list(decoder_layers(model))
+    modules = [*decoder_layers(model), *_around_layers(model)]
     with ExitStack() as stack:
         for group in joined_linears(model):
             stack.enter_context(_as_one_product(group))
-        if switches().compile_rest:
-            modules += _around_layers(model)
-            stack.enter_context(_compiling_functions())
+        stack.enter_context(_compiling_functions())
         for module in modules:
             module.compile(backend=_inductor_of_fewer, dynamic=True)
             stack.callback(setattr, module, "_compiled_call_impl", None)
@@ -67,7 +64,7 @@ def _compiling_functions() -> Iterator[None]:
 
 
 def perhaps_compiled(function: Callable[P, T]) -> Callable[P, T]:
-    """``function``, compiled while a step is captured (``Switches.compile_rest``)."""
+    """``function``, compiled while a step is captured."""
     return _compiled(function) if _compiles_functions else function
 
 
@@ -77,20 +74,11 @@ def _compiled(function: Callable[P, T]) -> Callable[P, T]:
 
 
 def _inductor_of_fewer(graph: torch.fx.GraphModule, inputs: list[Any]) -> Any:
-    """torch's own compiler, after equal products have become one (it would compute each), and
-    what else the switches say."""
-    make_fewer(graph)
-    return compile_fx(graph, inputs)
-
-
-def make_fewer(graph: torch.fx.GraphModule) -> None:
-    """Make fewer and larger operations of a decoder layer's."""
+    """torch's own compiler, after equal products have become one (it would compute each) and
+    rotations have moved into attention."""
     drop_repeats(graph)
-    chosen = switches()
-    if chosen.rotate_inside:
-        rotate_inside(graph)
-    if chosen.products_below:
-        join_products(graph, chosen.products_below)
+    rotate_inside(graph)
+    return compile_fx(graph, inputs)
 
 
 def drop_repeats(graph: torch.fx.GraphModule) -> int:

@@ -17,7 +17,7 @@ from ponder.generate.device.compiled import compiled_for_decode, join_weights
 from ponder.generate.device.latent import watching_latents
 from ponder.generate.device.loop import Device, Loop
 from ponder.generate.device.probe import attention_modules, probe
-from ponder.generate.device.scheduler import Scheduler
+from ponder.generate.device.scheduler import ALL_AHEAD, Scheduler
 from ponder.generate.device.slots import CHUNK_STEPS, Slots
 from ponder.generate.device.static import changing_rope, static_experts
 from ponder.generate.device.step import DecodeStep, Graphs, Stops
@@ -28,10 +28,6 @@ from ponder.types import Prompt, Sampling
 
 KEPT_FREE = 3 * 2**30
 """Bytes of the GPU left to activations, logits and graphs when the cache takes what is free."""
-
-
-_NO_LIMIT = 2**30
-"""Steps to have pages for where there is room for all that anyone may need."""
 
 
 class DeviceEngine:
@@ -82,7 +78,7 @@ class DeviceEngine:
             try:
                 self._cache.allocate(num_pages)
                 assert self._device is not None
-                horizon = CHUNK_STEPS if spare else _NO_LIMIT
+                horizon = CHUNK_STEPS if spare else ALL_AHEAD
                 scheduler = Scheduler(FreePages(num_pages), self._max_rows, horizon, spare)
                 loop = Loop(self._device, scheduler, sampling, ending, on_finished)
                 return groups, loop.run(prompts, groups)

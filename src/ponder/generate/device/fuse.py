@@ -1,32 +1,19 @@
-"""Passes over the graph of a decoder layer that turn what several kernels do into one's work.
+"""A pass over the graph of a decoder layer that lets attention's kernel rotate query and key.
 
-They look for what transformers' modules write down (a norm, a gate, a rotation) and leave alone
-what they do not recognize: it is then compiled as it stands.
+It looks for what transformers' modules write down and leaves alone what it does not recognize: that
+is then compiled as it stands.
 """
 
 from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-from torch.fx import Graph, GraphModule, Node
-from torch.nn import functional as F
+from torch.fx import GraphModule, Node
 
-import ponder.generate.device.launch  # defines the operators
-import ponder.generate.device.product  # noqa: F401
-
-DEPTHS = 64
-"""A product's depth must be a multiple of it."""
-
-
-class Norm(NamedTuple):
-    """A root-mean-square norm: what goes in, its weight and epsilon."""
-
-    x: Any
-    weight: Any
-    epsilon: Any
+import ponder.generate.device.launch  # noqa: F401 - defines the operator
 
 
 def rotate_inside(module: GraphModule) -> int:
@@ -45,96 +32,6 @@ def rotate_inside(module: GraphModule) -> int:
         count += 1
     module.recompile()
     return count
-
-
-def join_products(module: GraphModule, below: int) -> int:
-    """Turn linear products of fewer than ``below`` weights into ``joined_product`` with the norm
-    before and the gate or sum behind them; returns how many."""
-    graph = module.graph
-    found = [node for node in graph.nodes if node.target is F.linear and _fits(node, below)]
-    for node in found:
-        _join(graph, node)
-    module.recompile()
-    return len(found)
-
-
-def _fits(node: Node, below: int) -> bool:
-    weight = None if node.kwargs else _value(node.args[1])
-    if weight is None or weight.numel() >= below:
-        return False
-    return bool(weight.is_contiguous() and weight.shape[1] % DEPTHS == 0)
-
-
-def _join(graph: Graph, linear: Node) -> None:
-    x, weight, bias = (*linear.args, None)[:3]
-    norm = _norm(x) if isinstance(x, Node) and len(x.users) == 1 else None
-    gate = _gate(linear)
-    total = None if gate else _sum(linear)
-    last = gate or (total[0] if total else linear)
-    start, norm_weight, epsilon = norm or (x, None, 0.0)
-    with graph.inserting_before(last):
-        residual = total[1] if total else None
-        args = (start, weight, bias, norm_weight, epsilon, residual, gate is not None)
-        joined = graph.call_function(torch.ops.ponder.joined_product.default, args)
-    joined.meta = dict(last.meta)
-    last.replace_all_uses_with(joined)
-    _erase_unused(last)
-
-
-def _gate(linear: Node) -> Node | None:
-    """silu(y[..., :half]) * y[..., half:] of y = ``linear``, and no other use of y."""
-    parts = {_part(user, _value(linear)): user for user in linear.users}
-    if len(linear.users) != 2 or set(parts) != {0, 1} or len(parts[0].users) != 1:
-        return None
-    silu = next(iter(parts[0].users))
-    if silu.target is not F.silu or len(silu.users) != 1:
-        return None
-    product = next(iter(silu.users))
-    if _is(product, operator.mul, torch.mul) and set(product.args) == {silu, parts[1]}:
-        return product
-    return None
-
-
-def _part(node: Node, whole: Any) -> int | None:
-    """0 for the first half of the last dimension of ``whole``, 1 for the second."""
-    if node.target is not operator.getitem or whole is None or whole.shape[-1] % 2:
-        return None
-    half = whole.shape[-1] // 2
-    halves: list[Any] = [(..., slice(0, half, None)), (..., slice(half, 2 * half, None))]
-    return halves.index(node.args[1]) if node.args[1] in halves else None
-
-
-def _sum(linear: Node) -> tuple[Node, Node] | None:
-    """(residual + ``linear``, residual), where nothing else uses ``linear``."""
-    user = next(iter(linear.users))
-    if len(linear.users) != 1 or not _is(user, operator.add, torch.add) or len(user.args) != 2:
-        return None
-    other = user.args[1] if user.args[0] is linear else user.args[0]
-    values = [_value(node) for node in (other, linear)]
-    if any(value is None for value in values) or other is linear:
-        return None
-    same = values[0].shape == values[1].shape and values[0].dtype == values[1].dtype
-    return (user, other) if same and isinstance(other, Node) else None
-
-
-def _norm(node: Node) -> Norm | None:
-    """weight * (h * rsqrt(mean(h ** 2) + epsilon)).to(dtype), where h is x in float32."""
-    for weight, rounded in _both_orders(node, operator.mul):
-        scaled = _call(rounded, "to")
-        for wide, inverse in _both_orders(scaled, operator.mul) if scaled else []:
-            x, mean = _call(wide, "to"), _inverse_of(inverse)
-            if x is None or mean is None or getattr(weight, "op", "") != "placeholder":
-                continue
-            square = _call(mean[0], "mean", (-1,), {"keepdim": True})
-            if square is not None and _call(square, "pow", (2,)) is wide:
-                return Norm(x, weight, mean[1])
-    return None
-
-
-def _inverse_of(node: Any) -> tuple[Any, Any] | None:
-    """(mean, epsilon) of rsqrt(mean + epsilon)."""
-    total: Any = node.args[0] if _is(node, torch.rsqrt) else None
-    return (total.args[0], total.args[1]) if _is(total, operator.add) else None
 
 
 def _rotation(node: Any) -> tuple[Any, Any, Any] | None:
@@ -176,17 +73,6 @@ def _both_orders(node: Any, operation: Callable[..., Any]) -> list[tuple[Any, An
         return []
     first, second = node.args
     return [(first, second), (second, first)]
-
-
-def _call(
-    node: Any, method: str, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-) -> Any:
-    """What ``method`` is called on, if ``node`` is such a call (of ``to``: with any dtype)."""
-    if not isinstance(node, Node) or node.op != "call_method" or node.target != method:
-        return None
-    if method == "to":
-        return node.args[0] if len(node.args) == 2 and not node.kwargs else None
-    return node.args[0] if node.args[1:] == args and node.kwargs == (kwargs or {}) else None
 
 
 def _is(node: Any, *operations: Callable[..., Any]) -> bool:

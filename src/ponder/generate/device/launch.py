@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ponder.generate.device.switches import switches
 from ponder.generate.pages import PAGE_TOKENS
 
 HEAD_BLOCK = 16
@@ -87,14 +87,12 @@ def decode_attention(
     }  # fmt: skip
     least = MANY_PAGES if splits <= MANY_SPLITS else FEW_PAGES
     cut: dict[str, Any] = {"SPLITS": splits, "MIN_SPLIT": least, "HAS_RUNS": has_runs}
-    early = dependent_launch()
+    early = _early_launch(query.device)
     angles = (query, query, 0)
     if cos is not None and sin is not None:
         angles = (cos, sin, cos.stride(0) if len(cos) > 1 else 0)
     common["DEPENDENT"], shape["ROTATED"] = bool(early), cos is not None
     is_plain = not exact and not is_latent
-    most = switches().registers if is_plain and shape["KEY_PAD"] <= 64 else 0
-    capped = early | ({"maxnreg": most} if most else {})
     if has_runs:
         kernels.prompt_attention[(num_rows, kv_heads)](
             query, pages, page_table, prefix, runs, *angles[:2], *of_prompt, scale,
@@ -110,7 +108,7 @@ def decode_attention(
         value.stride(1), angles[2], page_table.stride(0),
         HEAD_BLOCK=HEAD_BLOCK, VALUE_STRIDE=key_dim if is_latent else value_dim,
         IS_LATENT=is_latent, **common, **shape, **cut,
-        num_warps=1 if is_plain else 4, num_stages=2 if is_plain else 1, **capped,
+        num_warps=1 if is_plain else 4, num_stages=2 if is_plain else 1, **early,
     )  # fmt: skip
     if splits > 1:
         kernels.merge_splits[(num_rows, heads)](
@@ -119,12 +117,13 @@ def decode_attention(
     return out
 
 
-def dependent_launch() -> dict[str, Any]:
-    """What a launch must say for its kernel to start before the one ahead of it has ended.
-
-    Such a kernel asks the device to wait (``gdc_wait``) before it touches what others write.
-    """
-    return {"launch_pdl": True} if switches().dependent else {}
+@functools.cache
+def _early_launch(device: torch.device) -> dict[str, Any]:
+    """What a launch says for its kernel to start before the one ahead of it has ended, on GPUs that
+    can (Hopper and later). See ``dependent_kernels``."""
+    if device.type != "cuda" or torch.cuda.get_device_capability(device)[0] < 9:
+        return {}
+    return {"launch_pdl": True}
 
 
 def _padded(size: int) -> int:

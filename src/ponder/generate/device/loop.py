@@ -16,12 +16,15 @@ from ponder.generate.device.attention import PrefillPass
 from ponder.generate.device.cache import KvCache
 from ponder.generate.device.host import to_device
 from ponder.generate.device.scheduler import PREFILL_TOKENS, Scheduler, Span
-from ponder.generate.device.slots import CHUNK_STEPS, Slots
-from ponder.generate.device.step import DecodeStep, Graphs, half_of
+from ponder.generate.device.slots import CHUNK_STEPS, Sent, Slots
+from ponder.generate.device.step import DecodeStep, Graphs
 from ponder.generate.ending import Ending
 from ponder.generate.pages import PAGE_TOKENS, SharedPrefix
 from ponder.generate.run import GenerateStats, num_common
 from ponder.types import Prompt, Sampling
+
+FEWEST_AHEAD = 32
+"""Rows that are worth starting steps for before those ahead of them are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,16 @@ class Device:
     slots: Slots
     step: DecodeStep
     graphs: Graphs | None
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """Some steps that the device has been given: of which rows, how many, and what they bring."""
+
+    rows: list[Sequence]
+    count: int
+    graph: torch.cuda.CUDAGraph | None
+    sent: Sent
 
 
 class Loop:
@@ -55,6 +68,7 @@ class Loop:
         self._sampling = sampling
         self._ending = ending
         self._on_finished = on_finished
+        self._rows: list[Sequence] = []  # those in the slots
         self.stats = GenerateStats()
 
     def run(self, prompts: list[Prompt], groups: list[list[Sequence]]) -> GenerateStats:
@@ -63,18 +77,18 @@ class Loop:
         scheduler = self._scheduler
         scheduler.waiting.extend(row for group in groups for row in group)
         over: list[Sequence] = []
-        before: list[Sequence] = []
+        steps: Steps | None = None
         while scheduler.has_work:
-            grown = scheduler.reserve()
-            steps = self._launch(before, grown) if scheduler.running else 0
+            steps = steps or self._launch()
+            following = self._launch_again(steps) if steps else None
             # All that follows happens on the host while the device is busy with the steps.
             scheduler.admit()
             self._prefill(scheduler.spans())
             self._hand_on(over)
             over = self._collect(steps) if steps else []
-            before = scheduler.running
             scheduler.finish(over)
             scheduler.start_loaded()
+            steps = following
         self._hand_on(over)
         self.stats.decode_seconds = time.perf_counter() - start - self.stats.prefill_seconds
         self.stats.num_completions = sum(len(group) for group in groups)
@@ -82,9 +96,12 @@ class Loop:
         self.stats.num_preempted = scheduler.num_preempted
         return self.stats
 
-    def _launch(self, before: list[Sequence], grown: set[int]) -> int:
-        """Bring the slots up to date and start some steps; returns how many."""
-        rows, slots = self._scheduler.running, self._device.slots
+    def _launch(self) -> Steps | None:
+        """Bring the slots up to date and start some steps, if anyone runs."""
+        grown = self._scheduler.reserve()
+        rows, slots, before = self._scheduler.running, self._device.slots, self._rows
+        if not rows:
+            return None
         graph = None
         if self._device.graphs is not None:
             graph = self._device.graphs.prepare(len(rows), self._sampling)
@@ -93,38 +110,50 @@ class Loop:
         kept = [places[id(row)] for row in rows if id(row) in places]
         is_new = len(kept) != len(before) or len(rows) != len(before)
         if is_new:
-            slots.arrange(rows, kept, half_of(self._bucket(len(rows))))
+            slots.arrange(rows, kept)
         for place, row in enumerate(rows):
             if id(row) in grown:
                 slots.set_pages(place, row)
         if is_new or grown or self._captured():
             slots.upload()
-        slots.begin_chunk()
-        steps = min(CHUNK_STEPS, max(row.limit - len(row.token_ids) for row in rows))
+        self._rows = list(rows)
+        count = min(CHUNK_STEPS, max(row.limit - len(row.token_ids) for row in rows))
         if self._scheduler.waiting:
-            steps = min(steps, CHUNK_STEPS // 2)
-        for _ in range(steps):
+            count = min(count, CHUNK_STEPS // 2)
+        return self._start(count, graph)
+
+    def _launch_again(self, steps: Steps) -> Steps | None:
+        """More steps of the same rows behind ``steps``, which are not collected yet, so that the
+        device goes on while the host reads; not where few rows are worth little reading, and might
+        all be over by then."""
+        rows = self._scheduler.running
+        if len(rows) < FEWEST_AHEAD or not self._scheduler.is_settled:
+            return None
+        left = max(row.limit - len(row.token_ids) for row in rows) - steps.count
+        return self._start(min(CHUNK_STEPS, left), steps.graph) if left > 0 else None
+
+    def _start(self, count: int, graph: torch.cuda.CUDAGraph | None) -> Steps:
+        slots = self._device.slots
+        slots.begin_chunk()
+        for _ in range(count):
             if graph is not None:
                 graph.replay()
             else:
-                self._device.step.run_once(len(rows), self._sampling)
-        self.stats.num_steps += steps
-        return steps
-
-    def _bucket(self, num_rows: int) -> int:
-        """Rows that a step computes for ``num_rows``."""
-        graphs = self._device.graphs
-        return num_rows if graphs is None else graphs.bucket(num_rows)
+                self._device.step.run_once(len(self._rows), self._sampling)
+        self.stats.num_steps += count
+        return Steps(self._rows, count, graph, slots.send(count))
 
     def _captured(self) -> bool:
         """Whether a graph was captured just now, which leaves the slots inactive."""
         return self._device.graphs is not None and self._device.graphs.captured_now()
 
-    def _collect(self, steps: int) -> list[Sequence]:
-        """Wait for the steps; write the tokens down; returns those that are over."""
-        chunk = self._device.slots.download(steps)
+    def _collect(self, steps: Steps) -> list[Sequence]:
+        """Wait for the steps; write the tokens down; returns those that are over now."""
+        chunk = self._device.slots.receive(steps.sent)
         over = []
-        for place, row in enumerate(self._scheduler.running):
+        for place, row in enumerate(steps.rows):
+            if row.finish_reason is not None:
+                continue
             start, count = len(row.token_ids), chunk.counts[place]
             row.token_ids += chunk.tokens[place][:count]
             row.logprobs += chunk.logprobs[place][:count]

@@ -17,6 +17,9 @@ from ponder.generate.pages import PAGE_TOKENS, pages_for
 PREFILL_TOKENS = 8192
 """Most tokens that are prefilled between two chunks of decode steps."""
 
+ALL_AHEAD = 2**30
+"""The horizon where there is room for all that anyone may need."""
+
 
 @dataclass(slots=True, eq=False)
 class Load:
@@ -55,7 +58,7 @@ class Scheduler:
     Args:
         free: all pages but those of the common prefix.
         max_rows: most sequences that load and run at once.
-        horizon: steps that a sequence must have pages for.
+        horizon: steps that a sequence must have pages for; ``ALL_AHEAD``: for all it may take.
         spare: pages that must stay free for each sequence that is in already when another comes.
     """
 
@@ -74,6 +77,12 @@ class Scheduler:
     @property
     def has_work(self) -> bool:
         return bool(self.waiting or self._loading or self.running)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether those that run go on as they are until some are over: nobody is to come, no page
+        is missing."""
+        return self.horizon == ALL_AHEAD and not (self.waiting or self._loading)
 
     def admit(self) -> None:
         """Let waiting sequences in, as long as there are rows and pages for them."""

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from collections.abc import Sequence as Many
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from ponder.generate.batch import Sequence
-from ponder.generate.device.host import to_device
+from ponder.generate.device.host import to_device, to_host
 from ponder.generate.device.launch import LONGEST_RUN
 
 CHUNK_STEPS = 32
@@ -32,6 +35,14 @@ class Chunk:
     """By an end token or the limit."""
     suspect: list[bool]
     """A token came that may complete a stop string."""
+
+
+class Sent(NamedTuple):
+    """On its way to the host: what to call for the arrays, which waits for them."""
+
+    state: Callable[[], NDArray[Any]]
+    tokens: Callable[[], NDArray[Any]]
+    logprobs: Callable[[], NDArray[Any]]
 
 
 class Slots:
@@ -59,11 +70,8 @@ class Slots:
         self._table = np.zeros((max_rows, width), np.int32)
         self._groups: list[int] = []
 
-    def arrange(self, rows: Many[Sequence], kept: Many[int], cut: int = 0) -> None:
-        """Make ``rows`` the sequences; the first ``len(kept)`` were the rows ``kept`` before.
-
-        No run goes on past row ``cut``.
-        """
+    def arrange(self, rows: Many[Sequence], kept: Many[int]) -> None:
+        """Make ``rows`` the sequences; the first ``len(kept)`` were the rows ``kept`` before."""
         count = len(kept)
         places = list(kept)
         self._table[:count] = self._table[places]
@@ -77,7 +85,7 @@ class Slots:
             own, prefix = len(row.token_ids), row.group.num_cached
             self._host[:, place] = (row.next_input, own, 1, prefix, row.key, row.limit, 1)
         self._host[:, len(rows) :] = 0  # rows that a larger graph runs along: not active
-        self._host[FIELDS.index("runs"), : len(rows)] = _runs(self._groups, cut)
+        self._host[FIELDS.index("runs"), : len(rows)] = _runs(self._groups)
         self.num_rows = len(rows)
 
     def set_pages(self, place: int, row: Sequence) -> None:
@@ -97,15 +105,25 @@ class Slots:
         self.step.zero_()
         self.suspect.zero_()
 
-    def download(self, num_steps: int) -> Chunk:
-        """Wait for the device and read what ``num_steps`` steps brought."""
+    def send(self, num_steps: int) -> Sent:
+        """Begin to bring home what ``num_steps`` steps bring, once they have run."""
         rows = self.num_rows
-        state = torch.cat([self.state[:3, :rows], self.suspect[None, :rows]]).cpu().numpy()
-        tokens = self.out_tokens[:num_steps, :rows].t().tolist()
-        logprobs = self.out_logprobs[:num_steps, :rows].t().tolist()
-        counts = (state[1] - self._host[1, :rows]).tolist()
+        parts = (
+            torch.cat([self.state[:3, :rows], self.suspect[None, :rows]]),
+            self.out_tokens[:num_steps, :rows].t(),
+            self.out_logprobs[:num_steps, :rows].t(),
+        )
+        return Sent(*(to_host(part) for part in parts))
+
+    def receive(self, sent: Sent) -> Chunk:
+        """What has been sent, in the order of sending: waits for the device."""
+        state, tokens, logprobs = (part() for part in sent)
+        rows = state.shape[1]
+        counts = state[1] - self._host[1, :rows]
         self._host[:3, :rows] = state[:3]
-        return Chunk(tokens, logprobs, counts, (state[2] == 0).tolist(), (state[3] != 0).tolist())
+        over, suspect = state[2] == 0, state[3] != 0
+        lists = (array.tolist() for array in (tokens, logprobs, counts, over, suspect))
+        return Chunk(*lists)
 
     def silence(self) -> None:
         """No row is active or in a run: steps of any number of rows change nothing.
@@ -116,12 +134,11 @@ class Slots:
         self.step.zero_()
 
 
-def _runs(groups: Many[int], cut: int = 0) -> list[int]:
+def _runs(groups: Many[int]) -> list[int]:
     """For each row 1 if its neighbours are of other groups; else the length of its run of at most
-    ``LONGEST_RUN`` rows at the run's first row, and 0 at the others. A run ends before ``cut``."""
+    ``LONGEST_RUN`` rows at the run's first row, and 0 at the others."""
     runs: list[int] = []
-    sides = enumerate(groups)
-    for _, members in itertools.groupby(sides, lambda row: (row[1], row[0] < cut)):
+    for _, members in itertools.groupby(groups):
         left = len(list(members))
         while left:
             length = min(left, LONGEST_RUN)

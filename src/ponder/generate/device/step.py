@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -15,7 +14,6 @@ from ponder.generate.device.cache import KvCache
 from ponder.generate.device.compiled import perhaps_compiled
 from ponder.generate.device.draw import draw_on_device
 from ponder.generate.device.slots import FIELDS, Slots
-from ponder.generate.device.switches import switches
 from ponder.generate.sampling import uniforms
 from ponder.types import Sampling
 
@@ -29,9 +27,6 @@ PROGRAMS = 1024
 MOST_SPLITS = 64
 
 TOKEN, OWN, ACTIVE, LIMIT = (FIELDS.index(name) for name in ("token", "own", "active", "limit"))
-
-FEWEST_OF_HALVES = 256
-"""Rows of a batch that is worth being cut in two."""
 
 
 class Stops:
@@ -79,25 +74,19 @@ class DecodeStep:
     def run_once(self, num_rows: int, sampling: Sampling) -> None:
         """One token for each active one of the first ``num_rows`` rows."""
         slots = self._slots
-        cut = half_of(num_rows)
-        parts = [(0, cut), (cut, num_rows)] if cut else [(0, num_rows)]
-        splits = self.splits(num_rows)
-        works = [partial(self._forward, *part, splits) for part in parts]
-        results = side_by_side(works, slots.step.device)
-        logits = self._logits(results[0] if len(results) == 1 else torch.cat(results))
+        logits = self._logits(self._forward(num_rows))
         uniform = perhaps_compiled(uniforms)(slots.key[:num_rows], slots.own[:num_rows])
         drawn, logprobs = draw_on_device(logits, uniform, sampling)
         self._advance(num_rows, drawn, logprobs)
 
-    def _forward(self, first: int, end: int, splits: int) -> Tensor:
-        """Of the rows from ``first`` to ``end`` what ``_logits`` makes logits of: [rows, .]."""
+    def _forward(self, num_rows: int) -> Tensor:
+        """Of the first rows what ``_logits`` makes logits of: [num_rows, .]."""
         slots = self._slots
         columns = (slots.page_table, slots.prefix, slots.own, slots.active, slots.runs)
-        page_table, prefix, own, active, runs = (column[first:] for column in columns)
-        engine_pass = DecodePass(self._cache, page_table, prefix, own, active, runs, splits)
-        positions = slots.prefix[first:end] + slots.own[first:end]
+        engine_pass = DecodePass(self._cache, *columns, self.splits(num_rows))
+        positions = slots.prefix[:num_rows] + slots.own[:num_rows]
         inputs = {
-            "input_ids": slots.token[first:end].unsqueeze(1),
+            "input_ids": slots.token[:num_rows].unsqueeze(1),
             "position_ids": positions.unsqueeze(1),
             "use_cache": False,
         }
@@ -150,27 +139,6 @@ def advance(
     over = is_end[drawn] | (own >= limit)
     active.mul_(~over)
     step.add_(1)
-
-
-def half_of(num_rows: int) -> int:
-    """Where a batch of ``num_rows`` is cut in two (``Switches.halves``); 0: it is not."""
-    return num_rows // 2 if switches().halves and num_rows >= FEWEST_OF_HALVES else 0
-
-
-def side_by_side(works: Sequence[Callable[[], Tensor]], device: torch.device) -> list[Tensor]:
-    """The results of ``works``, on a CUDA device each but the first in a stream of its own."""
-    if device.type != "cuda" or len(works) == 1:
-        return [work() for work in works]
-    here = torch.cuda.current_stream(device)
-    streams = [torch.cuda.Stream(device) for _ in works[1:]]  # type: ignore[no-untyped-call]
-    for stream in streams:
-        stream.wait_stream(here)
-    results = [works[0]()]
-    for stream, work in zip(streams, works[1:], strict=True):
-        with torch.cuda.stream(stream):
-            results.append(work())
-        here.wait_stream(stream)
-    return results
 
 
 def product_float32(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
