@@ -43,7 +43,6 @@ def rotated(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 @pytest.mark.parametrize(("heads", "kv_heads", "dim"), [(6, 2, 16), (3, 1, 24), (3, 3, 16)])
 @pytest.mark.parametrize("splits", [1, 4])
 def test_rotated_inside(heads, kv_heads, dim, window, splits, dtype) -> None:
-    """Of sequences that begin in the middle of the slots, as those of a second half do."""
     torch.manual_seed(0)
     rng = random.Random(0)
     rows = [(name, prefix) for name, (count, prefix) in enumerate(GROUPS) for _ in range(count)]
@@ -63,10 +62,9 @@ def test_rotated_inside(heads, kv_heads, dim, window, splits, dtype) -> None:
         table[row, : len(pages)] = torch.tensor(pages)
     prefix = torch.tensor([prefix for _, prefix in rows])
     columns = (table, prefix, torch.tensor(owns), torch.ones(len(rows)).long())
-    runs = torch.tensor(_runs(names, 2))
-    first = 2
-    part = [column[first:].to(DEVICE) for column in (*columns, runs)]
-    count = len(rows) - first
+    runs = torch.tensor(_runs(names))
+    columns = [column.to(DEVICE) for column in (*columns, runs)]
+    count = len(rows)
     whole = torch.randn(count, 1, (heads + 2 * kv_heads) * dim).to(DEVICE, dtype)
     sizes = [heads * dim, kv_heads * dim, kv_heads * dim]
     query, key, value = (x.view(count, 1, -1, dim).transpose(1, 2) for x in whole.split(sizes, -1))
@@ -74,10 +72,21 @@ def test_rotated_inside(heads, kv_heads, dim, window, splits, dtype) -> None:
     turned = [rotated(x.float(), cos.float(), sin.float()) for x in (query, key)]
     keys, values = (tensor.float().clone() for tensor in cache.rows(0))
     expected = reference.decode_attention(
-        *turned, value.float(), keys, values, *part[:4], dim**-0.5, window
+        *turned, value.float(), keys, values, *columns[:4], dim**-0.5, window
     )
     found = decode_attention(
-        query, key, value, cache.pointers[0], *part, dim**-0.5, window, splits, dim, False, cos, sin
+        query,
+        key,
+        value,
+        cache.pointers[0],
+        *columns,
+        dim**-0.5,
+        window,
+        splits,
+        dim,
+        False,
+        cos,
+        sin,
     )
     tolerance = 1e-5 if dtype is torch.float32 else 1e-2
     torch.testing.assert_close(found.float(), expected, atol=tolerance, rtol=tolerance)

@@ -66,7 +66,7 @@ def decode_attention(
     import triton
     import triton.language as tl
 
-    from ponder.generate.device import kernels
+    from ponder.generate.device import decode_kernels, prompt_kernels
 
     num_rows, heads, _, key_dim = query.shape
     kv_heads = key.shape[1]
@@ -94,14 +94,14 @@ def decode_attention(
     common["DEPENDENT"], shape["ROTATED"] = bool(early), cos is not None
     is_plain = not exact and not is_latent
     if has_runs:
-        kernels.prompt_attention[(num_rows, kv_heads)](
+        prompt_kernels.prompt_attention[(num_rows, kv_heads)](
             query, pages, page_table, prefix, runs, *angles[:2], *of_prompt, scale,
             query.stride(0), query.stride(1), angles[2], page_table.stride(0),
             ROWS_PAD=triton.next_power_of_2(max(LONGEST_RUN * group, HEAD_BLOCK)),
             BLOCK=PAGE_TOKENS if exact else 2 * PAGE_TOKENS, **common, **shape,
             num_warps=4, num_stages=1 if exact else 2, **early,
         )  # fmt: skip
-    kernels.decode_attention[(num_rows, kv_heads * -(-group // HEAD_BLOCK), splits)](
+    decode_kernels.decode_attention[(num_rows, kv_heads * -(-group // HEAD_BLOCK), splits)](
         query, key, value, pages, page_table, prefix, own, active, runs, *angles[:2], *of_prompt,
         out, *parts, scale, window,
         query.stride(0), query.stride(1), key.stride(0), key.stride(1), value.stride(0),
@@ -111,7 +111,7 @@ def decode_attention(
         num_warps=1 if is_plain else 4, num_stages=2 if is_plain else 1, **early,
     )  # fmt: skip
     if splits > 1:
-        kernels.merge_splits[(num_rows, heads)](
+        decode_kernels.merge_splits[(num_rows, heads)](
             *parts, prefix, own, active, runs, out, window, **common, **cut, num_warps=2, **early
         )
     return out

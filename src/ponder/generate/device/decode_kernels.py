@@ -1,137 +1,12 @@
-"""Triton kernels of a decode step's attention over pages. The clear version: ``reference``."""
+"""Triton: a decode step's attention over pages. The clear version: ``reference``."""
 
 from __future__ import annotations
 
 import triton
 import triton.language as tl
 
+from ponder.generate.device.attention_kernels import attend_to, cached_at, load_cached, load_vectors
 from ponder.generate.device.dependent_kernels import let_next_start, wait_for_previous
-
-
-@triton.jit  # type: ignore[untyped-decorator]
-def _load_vectors(  # type: ignore[no-untyped-def]
-    start, dims, there, cos, sin, DIM: tl.constexpr, ROTATED: tl.constexpr
-):
-    """Numbers ``dims`` of the vectors at ``start``, with ``ROTATED`` turned by the angles whose
-    cosines and sines are at ``cos`` and ``sin``: the first half of a vector is the real part, the
-    second the imaginary. Read past the first-level cache, where kernels that overlap could find
-    what was there before."""
-    x = tl.load(start + dims, mask=there, other=0.0, cache_modifier=".cg")
-    if ROTATED:
-        partner = (dims + DIM // 2) % DIM
-        y = tl.load(start + partner, mask=there, other=0.0, cache_modifier=".cg").to(tl.float32)
-        y = tl.where(dims < DIM // 2, -y, y)
-        c = tl.load(cos + dims, mask=there, other=0.0).to(tl.float32)
-        s = tl.load(sin + dims, mask=there, other=0.0).to(tl.float32)
-        x = (x.to(tl.float32) * c + y * s).to(x.dtype)
-    return x
-
-
-@triton.jit  # type: ignore[untyped-decorator]
-def _cached(pages, DTYPE: tl.constexpr):  # type: ignore[no-untyped-def]
-    """The cache's keys (values: of ``pages + 1``). Without the promise of an aligned address, loads
-    would be of two bytes each."""
-    return tl.multiple_of(tl.load(pages).to(tl.pointer_type(DTYPE)), 16)
-
-
-@triton.jit  # type: ignore[untyped-decorator]
-def _load_cached(cached, start, seen, dims, DIM: tl.constexpr):  # type: ignore[no-untyped-def]
-    """The vectors [columns, dims] that begin at ``start`` [columns], where they are ``seen``."""
-    there = seen[:, None] & (dims < DIM)[None, :]
-    return tl.load(cached + start[:, None] + dims[None, :], mask=there, other=0.0)
-
-
-@triton.jit  # type: ignore[untyped-decorator]
-def _attend(  # type: ignore[no-untyped-def]
-    q, k, v, seen, top, total, mixed, log2_scale, PRECISION: tl.constexpr
-):
-    """Some more columns: (largest score, sum of exponentials, mixed values) with them.
-
-    Where no column so far was seen, what is summed up fades to 0 with the first that is.
-    """
-    scores = tl.dot(q, tl.trans(k), input_precision=PRECISION) * log2_scale
-    scores = tl.where(seen[None, :], scores, -1e30)
-    higher = tl.maximum(top, tl.max(scores, 1))
-    weights = tl.exp2(scores - higher[:, None])
-    fade = tl.exp2(top - higher)
-    total = total * fade + tl.sum(weights, 1)
-    mixed = mixed * fade[:, None]
-    mixed = tl.dot(weights.to(v.dtype), v, mixed, input_precision=PRECISION)
-    return higher, total, mixed
-
-
-@triton.jit  # type: ignore[untyped-decorator]
-def prompt_attention(  # type: ignore[no-untyped-def]
-    query,
-    pages,
-    page_table,
-    prefix_lengths,
-    runs,
-    cos,
-    sin,
-    partial,
-    partial_lse,
-    scale,
-    query_row,
-    query_head,
-    rope_row,
-    table_row,
-    DTYPE: tl.constexpr,
-    HEADS: tl.constexpr,
-    KV_HEADS: tl.constexpr,
-    ROWS_PAD: tl.constexpr,
-    KEY_DIM: tl.constexpr,
-    KEY_PAD: tl.constexpr,
-    VALUE_DIM: tl.constexpr,
-    VALUE_PAD: tl.constexpr,
-    PAGE: tl.constexpr,
-    BLOCK: tl.constexpr,
-    ROTATED: tl.constexpr,
-    DEPENDENT: tl.constexpr,
-    PRECISION: tl.constexpr,
-):
-    """One program: a run of sequences with the same prompt, one key head, the prompt's columns.
-
-    Each page is read once for the whole run. Writes the mixed values and the base-2 logarithm of
-    the sum of exponentials for ``decode_attention`` to go on from. Grid: (rows, kv_heads).
-    """
-    wait_for_previous(DEPENDENT)  # first: who starts early may read what this kernel may
-    let_next_start(DEPENDENT)
-    row = tl.program_id(0)
-    kv_head = tl.program_id(1)
-    run = tl.load(runs + row)
-    if run < 2:
-        return
-    prefix = tl.load(prefix_lengths + row)
-    group: tl.constexpr = HEADS // KV_HEADS
-    places = tl.arange(0, ROWS_PAD)
-    member = places // group
-    ok = member < run
-    in_row = kv_head * group + places % group
-    dims = tl.arange(0, KEY_PAD)
-    value_dims = tl.arange(0, VALUE_PAD)
-    start = query + ((row + member) * query_row + in_row * query_head)[:, None]
-    there = ok[:, None] & (dims < KEY_DIM)[None, :]
-    angle = ((row + member) * rope_row)[:, None]
-    q = _load_vectors(start, dims[None, :], there, cos + angle, sin + angle, KEY_DIM, ROTATED)
-    keys, values = _cached(pages, DTYPE), _cached(pages + 1, DTYPE)
-    log2_scale = scale * 1.4426950408889634
-    top = tl.full([ROWS_PAD], -1e30, tl.float32)
-    total = tl.zeros([ROWS_PAD], tl.float32)
-    mixed = tl.zeros([ROWS_PAD, VALUE_PAD], tl.float32)
-    for first in range(0, prefix, BLOCK):
-        columns = first + tl.arange(0, BLOCK)
-        seen = columns < prefix
-        page = tl.load(page_table + row * table_row + columns // PAGE, mask=seen, other=0)
-        vector = (page.to(tl.int64) * PAGE + columns % PAGE) * KV_HEADS + kv_head
-        k = _load_cached(keys, vector * KEY_DIM, seen, dims, KEY_DIM)
-        v = _load_cached(values, vector * VALUE_DIM, seen, value_dims, VALUE_DIM)
-        top, total, mixed = _attend(q, k, v, seen, top, total, mixed, log2_scale, PRECISION)
-    mixed = mixed / total[:, None]
-    head = (row + member) * HEADS + in_row
-    there = ok[:, None] & (value_dims < VALUE_DIM)[None, :]
-    tl.store(partial + head[:, None] * VALUE_DIM + value_dims[None, :], mixed, mask=there)
-    tl.store(partial_lse + head, top + tl.log2(total), mask=ok)
 
 
 @triton.jit  # type: ignore[untyped-decorator]
@@ -239,8 +114,8 @@ def decode_attention(  # type: ignore[no-untyped-def]
     sin += row * rope_row
     there = head_ok[:, None] & (dims < KEY_DIM)[None, :]
     in_query = query + row * query_row + head[:, None] * query_head
-    q = _load_vectors(in_query, dims[None, :], there, cos, sin, KEY_DIM, ROTATED)
-    keys, values = _cached(pages, DTYPE), _cached(pages + 1, DTYPE)
+    q = load_vectors(in_query, dims[None, :], there, cos, sin, KEY_DIM, ROTATED)
+    keys, values = cached_at(pages, DTYPE), cached_at(pages + 1, DTYPE)
     log2_scale = scale * 1.4426950408889634
 
     top = tl.full([HEAD_BLOCK], -1e30, tl.float32)
@@ -253,17 +128,17 @@ def decode_attention(  # type: ignore[no-untyped-def]
         seen = seen & (position >= oldest)
         page = tl.load(page_table + row * table_row + number)
         vector = (page.to(tl.int64) * PAGE + tl.arange(0, PAGE)) * KV_HEADS + kv_head
-        k = _load_cached(keys, vector * KEY_DIM, seen, dims, KEY_DIM)
-        v = _load_cached(values, vector * VALUE_STRIDE, seen, value_dims, VALUE_DIM)
-        top, total, mixed = _attend(q, k, v, seen, top, total, mixed, log2_scale, PRECISION)
+        k = load_cached(keys, vector * KEY_DIM, seen, dims, KEY_DIM)
+        v = load_cached(values, vector * VALUE_STRIDE, seen, value_dims, VALUE_DIM)
+        top, total, mixed = attend_to(q, k, v, seen, top, total, mixed, log2_scale, PRECISION)
 
     if split == 0:
         new_key += row * key_row + kv_head * key_head
-        k_new = _load_vectors(new_key, dims, dims < KEY_DIM, cos, sin, KEY_DIM, ROTATED)
+        k_new = load_vectors(new_key, dims, dims < KEY_DIM, cos, sin, KEY_DIM, ROTATED)
         new_value += row * value_row + kv_head * value_head
         as_value = new_key if IS_LATENT else new_value
         is_value = value_dims < VALUE_DIM
-        v_new = _load_vectors(as_value, value_dims, is_value, cos, sin, VALUE_DIM, False)
+        v_new = load_vectors(as_value, value_dims, is_value, cos, sin, VALUE_DIM, False)
         if block == 0:
             page = tl.load(page_table + row * table_row + end // PAGE)
             vector = (page.to(tl.int64) * PAGE + end % PAGE) * KV_HEADS + kv_head
