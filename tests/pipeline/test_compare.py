@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -110,3 +111,16 @@ def test_what_is_no_comparison(runs: list[Path], tmp_path: Path) -> None:
         compare([runs[0], other.path])
     with pytest.raises(PonderError, match="no pipeline"):
         compare([tmp_path])
+
+
+def test_tables_of_another_version(runs: list[Path], tmp_path: Path, capsys) -> None:
+    old = tmp_path / "old"
+    shutil.copytree(runs[0], old)
+    stage = old / "stages" / "eval_zero"
+    (stage / (stage / "current").read_text().strip()).rename(stage / "0123456789abcdef")
+    (stage / "current").write_text("0123456789abcdef\n")
+    assert main(["pipeline", "compare", str(old), str(runs[1])]) == 0
+    said = capsys.readouterr().out
+    assert f"{old}: tables made with other settings" in said
+    assert str(runs[1]) not in said
+    assert "55.0 ± 5.0" in said

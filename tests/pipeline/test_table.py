@@ -11,7 +11,7 @@ from rich.console import Console
 
 from ponder.errors import PonderError
 from ponder.pipeline.stages.measures import measures_of
-from ponder.pipeline.table import StageTable, read_tables, to_html, to_rich
+from ponder.pipeline.table import Cell, Column, StageTable, read_tables, to_html, to_rich
 from ponder.runlog import read_json, write_json_atomic
 from ponder.types import Completion, Group, Judgement, Problem, Prompt, Rollout, Verdict
 
@@ -144,3 +144,9 @@ def test_measures_by_hand() -> None:
 def test_a_loop_is_not_readable() -> None:
     loop = rollout(Verdict.CORRECT, 10, text="so it is. " * 40)
     assert measures_of([group(loop)])["readability"]["value"] == 0.0
+
+
+def test_a_difference_that_rounds_to_nothing_has_no_sign() -> None:
+    cells = {("accuracy", "sums"): Cell(-0.0001, 0.001), ("tokens", "sums"): Cell(-1234.0, None)}
+    rows = [row for row in StageTable([Column("a - b", cells)]).rows() if row.cells]
+    assert [row.cells[0] for row in rows] == [("0.0", " ± 0.1"), ("-1,234", "")]

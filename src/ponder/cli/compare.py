@@ -25,6 +25,11 @@ def run(arguments: Namespace) -> int:
     number = len(found.runs)
     errors = "means ± their standard errors" if number > 1 else "one of them has no error"
     out.print(f"runs: {number}; {errors}")
+    for path in found.changed:
+        note = (
+            f"{path}: tables made with other settings than its pipeline.toml, or by another Ponder"
+        )
+        out.print(Text(note), soft_wrap=True)
     for title, table in tables.items():
         out.print()
         if arguments.markdown:

@@ -26,12 +26,14 @@ Figures = Mapping[tuple[str, str], Sequence[float]]
 class Comparison:
     """The runs' folders, and their tables by title: every cell a mean over the runs.
 
-    ``figures`` holds what the means are of, by the label of a column.
+    ``figures`` holds what the means are of, by the label of a column. ``changed`` are runs of which
+    a table was made with other settings than the run's recipe has now, or by another version.
     """
 
     runs: Sequence[Path]
     tables: Mapping[str, StageTable]
     figures: Mapping[str, Figures]
+    changed: Sequence[Path] = ()
 
     def difference(self, first: str, second: str) -> Column:
         """``first`` - ``second``, two labels: the mean over runs, each run against itself.
@@ -63,26 +65,30 @@ def compare(paths: Sequence[Path]) -> Comparison:
             same run again (the same settings give the same figures, and no error).
     """
     found = [_read(path) for path in paths]
-    _check_columns(paths, [tables for tables, _ in found])
-    _check_different(paths, [keys for _, keys in found])
+    _check_columns(paths, [tables for tables, _, _ in found])
+    _check_different(paths, [keys for _, keys, _ in found])
     tables, figures = {}, {}
     for title, first in found[0][0].items():
         columns = []
         for number, column in enumerate(first.columns):
-            same = [one[title].columns[number] for one, _ in found]
+            same = [one[title].columns[number] for one, _, _ in found]
             figures[column.label] = _figures(same)
             columns.append(Column(column.label, _cells(figures[column.label])))
         tables[title] = StageTable(columns)
-    return Comparison(list(paths), tables, figures)
+    changed = [path for path, (_, _, is_old) in zip(paths, found, strict=True) if is_old]
+    return Comparison(list(paths), tables, figures, changed)
 
 
-def _read(path: Path) -> tuple[dict[str, StageTable], list[str]]:
-    """The tables of a pipeline, and the keys of the stages that made them."""
+def _read(path: Path) -> tuple[dict[str, StageTable], list[str], bool]:
+    """The tables of a pipeline, the keys of the stages that made them, and whether one of these
+    would be made again today."""
     folder = PipelineFolder.open(path)
-    files = table_paths(build_graph(load_pipeline(folder.toml_path), KINDS), folder)
+    graph = build_graph(load_pipeline(folder.toml_path), KINDS)
+    files = table_paths(graph, folder, changed_too=True)
     if not files:
         raise PonderError("RUN", str(path), "no eval stage of it is done: it has no table yet")
-    return read_tables(files), [file.parent.name for file in files]
+    is_old = files != table_paths(graph, folder)
+    return read_tables(files), [file.parent.name for file in files], is_old
 
 
 def _figures(columns: Sequence[Column]) -> dict[tuple[str, str], list[float]]:

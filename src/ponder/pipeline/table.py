@@ -18,7 +18,7 @@ from rich.text import Text
 from ponder.errors import PonderError
 from ponder.pipeline.graph import Graph
 from ponder.pipeline.status import pipeline_parts
-from ponder.pipeline.store import PipelineFolder
+from ponder.pipeline.store import PipelineFolder, StageFolder
 from ponder.runlog import read_json
 
 SECTIONS: Mapping[str, tuple[str, float, int, bool]] = {
@@ -128,14 +128,23 @@ def _numbered(columns: Sequence[Column]) -> StageTable:
     return StageTable(named)
 
 
-def table_paths(graph: Graph, run: PipelineFolder) -> list[Path]:
-    """The table.json of every eval stage of the pipeline that is done, in the graph's order."""
+def table_paths(graph: Graph, run: PipelineFolder, changed_too: bool = False) -> list[Path]:
+    """The table.json of every eval stage of the pipeline that is done, in the graph's order.
+
+    Args:
+        changed_too: where a stage is not done as the recipe is now, take its newest folder, made
+            with other settings or by another version of Ponder.
+    """
     parts = pipeline_parts(graph, run, any_code=True)
     found = []
     for stage in graph:
-        folder = run.stage(stage.name, parts[stage.name].key)
-        done = folder.done() if stage.kind_name == "eval" else None
-        if done is not None:
+        if stage.kind_name != "eval":
+            continue
+        folder: StageFolder | None = run.stage(stage.name, parts[stage.name].key)
+        if folder is not None and folder.done() is None:
+            folder = run.current(stage.name) if changed_too else None
+        done = folder.done() if folder is not None else None
+        if folder is not None and done is not None:
             found.append(folder.path / done["outputs"]["table"]["path"])
     return found
 
@@ -201,7 +210,7 @@ def _texts(cell: Cell | None, factor: float, decimals: int) -> tuple[str, str]:
     if cell is None:
         return "-", ""
     error = "" if cell.stderr is None else f" ± {cell.stderr * factor:.{decimals}f}"
-    return f"{cell.value * factor:,.{decimals}f}", error
+    return f"{cell.value * factor:z,.{decimals}f}", error
 
 
 def _best(cells: Sequence[Cell | None]) -> int | None:
