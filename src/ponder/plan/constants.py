@@ -63,3 +63,6 @@ LOGIT_WIDTHS = 4 + 4 + 4 + 4 + 3 * 2
 backward pass, and its gradient written and read twice (bfloat16). Counted in ``algo.logprobs``."""
 HOST_BANDWIDTH = 40e9
 """Bytes/s of AdamW on the host's cores. Assumed."""
+
+FIRST_CALL_SECONDS = 10.0
+"""What an engine's first call compiles and captures: 7 to 14 s on an H100."""

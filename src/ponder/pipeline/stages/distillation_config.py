@@ -8,6 +8,7 @@ from ponder.config.distil import DistilConfig
 from ponder.config.sampling_stage import CuratedConfig, SampledConfig
 from ponder.config.sft import SFTBatchConfig, SFTConfig, SFTDataConfig, SFTEvalConfig
 from ponder.plan.shape import ModelShape
+from ponder.plan.supervised import Cost, Texts, update_cost
 
 
 def sampled_config(config: DistilConfig) -> SampledConfig:
@@ -45,11 +46,10 @@ def sft_config(config: DistilConfig, rows: Path) -> SFTConfig:
     )
 
 
-def update_size(config: DistilConfig, shape: ModelShape) -> tuple[float, float]:
-    """(peak bytes of the student's update, bytes of its checkpoint) by the planner."""
+def student_update(config: DistilConfig, shape: ModelShape) -> Cost:
+    """What an update of the student takes by the planner, texts being as long as they may be."""
     from ponder.plan.devices import this_cpu, this_gpu
     from ponder.plan.memory import Sizes
-    from ponder.plan.supervised import Texts, update_cost
     from ponder.train.sft.learner import resolve_batch
 
     device = (None if config.device == "cpu" else this_gpu()) or this_cpu()
@@ -61,7 +61,7 @@ def update_size(config: DistilConfig, shape: ModelShape) -> tuple[float, float]:
     if config.method == "on_policy":
         samples = policy.prompts_per_step * policy.group_size // policy.minibatches
     prompt, limit = 128, config.sampling.max_completion_tokens
-    cost = update_cost(
+    return update_cost(
         Texts(samples, prompt, limit, prompt + limit),
         shape,
         device,
@@ -76,4 +76,3 @@ def update_size(config: DistilConfig, shape: ModelShape) -> tuple[float, float]:
         config.lora,
         config.batch.compile and device.is_gpu,
     )
-    return cost.memory, cost.checkpoint

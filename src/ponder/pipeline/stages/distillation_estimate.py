@@ -8,7 +8,7 @@ from typing import Any
 from ponder.config.distil import DistilConfig, rl_config
 from ponder.pipeline.kinds import NO_PACES, Estimate, Sources
 from ponder.pipeline.paces import Paces
-from ponder.pipeline.stages.distillation_config import sampled_config, update_size
+from ponder.pipeline.stages.distillation_config import sampled_config, student_update
 from ponder.pipeline.stages.sampling_estimate import expected_rows, sampling_estimate
 from ponder.pipeline.stages.timed import (
     Spent,
@@ -18,8 +18,11 @@ from ponder.pipeline.stages.timed import (
     step_spent,
     with_time,
 )
+from ponder.plan.constants import FIRST_CALL_SECONDS
 from ponder.plan.demand import Demand, demand_of
 from ponder.plan.devices import this_cpu, this_gpu
+from ponder.plan.duration import Speed, forward_seconds
+from ponder.plan.fit import Plan
 from ponder.plan.pace import Lengths, lengths
 from ponder.plan.plan import make_plan
 from ponder.plan.read import read_shape
@@ -30,7 +33,8 @@ _TOKEN_BYTES = 6.0
 
 def estimate(config: DistilConfig, sources: Sources, paces: Paces = NO_PACES) -> Estimate:
     """Rows, bytes, memory: off-policy the more of sampling and learning, on-policy both models;
-    on a CPU seconds at a measured pace. PonderError where both models do not fit."""
+    seconds: on a CPU at a measured pace, on a GPU at most. PonderError where both models do not
+    fit."""
     student = _expected(sources, "student", config.model)
     teacher = _expected(sources, "teacher", config.teacher)
     if config.method == "on_policy":
@@ -52,22 +56,26 @@ def _off_policy(
     config: DistilConfig, student: str, teacher: Any, to_be_made: bool, paces: Paces
 ) -> Estimate:
     """The teacher is sampled, then the student learns at most all of it."""
-    memory, checkpoint = update_size(config, read_shape(student))
+    update = student_update(config, read_shape(student))
     settings = sampled_config(config.model_copy(update={"teacher": str(teacher)}))
     found = sampling_estimate(settings, teacher, to_be_made, paces=paces)
     rows = expected_rows(settings)
     whole = Estimate(
-        bytes=(found.bytes or 0.0) + checkpoint * config.checkpoint.keep,
+        bytes=(found.bytes or 0.0) + update.checkpoint * config.checkpoint.keep,
         rows=rows,
-        memory=max(memory, found.memory or 0.0),
+        memory=max(update.memory, found.memory or 0.0),
         model=student,
     )
-    if found.seconds is None or found.row_tokens is None:
-        return whole
     seen, learn = rows * config.off_policy.epochs, config.off_policy
+    updates = -(-seen // learn.samples)
+    if found.seconds is None:
+        return whole
+    if found.row_tokens is None:  # nothing was measured: on a GPU
+        if update.seconds is None:
+            return whole
+        return replace(whole, seconds=found.seconds + updates * update.seconds)
     row = min(found.row_tokens, learn.max_tokens)
     most = min(found.row_tokens + config.sampling.max_completion_tokens, learn.max_tokens)
-    updates = -(-seen // learn.samples)
     work = rl_work(rl_config(config))
     learning = learnt(paces, student, work, Lengths(row * seen, most * seen), updates)
     sampling = Spent(found.seconds, found.most_seconds or found.seconds)
@@ -86,7 +94,7 @@ def _on_policy(config: DistilConfig, student: str, teacher: Any, paces: Paces) -
     demand = replace(demand, slots=min(config.sampling.max_batch_size, demand.num_rollouts))
     plan = make_plan(demand, read_shape(student), device)
     rows = policy.steps * demand.num_rollouts
-    _, checkpoint = update_size(config, plan.shape)
+    checkpoint = student_update(config, plan.shape).checkpoint
     num_bytes = rows * config.sampling.max_completion_tokens * _TOKEN_BYTES
     found = Estimate(
         seconds=None,
@@ -96,8 +104,17 @@ def _on_policy(config: DistilConfig, student: str, teacher: Any, paces: Paces) -
         model=student,
     )
     if device.is_gpu:
-        return found
+        return replace(found, seconds=_seconds_on_gpu(plan, teacher, policy.steps))
     return with_time(found, _steps(config, student, teacher, demand, paces))
+
+
+def _seconds_on_gpu(plan: Plan, teacher: Any, steps: int) -> float | None:
+    """Of all steps, the teacher's passes with them."""
+    speed = Speed.of(plan.device, plan.demand)
+    if plan.seconds is None or speed is None or not teacher:
+        return None
+    scoring = forward_seconds(read_shape(teacher), plan.demand, speed)
+    return FIRST_CALL_SECONDS + steps * (plan.seconds + scoring)
 
 
 def _steps(

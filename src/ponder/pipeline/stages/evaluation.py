@@ -7,6 +7,7 @@ next chunk; what is sampled does not depend on the chunks.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,11 @@ from ponder.pipeline.context import StageContext
 from ponder.pipeline.kinds import NO_PACES, Estimate, Input, Output, Sources, StageKind
 from ponder.pipeline.paces import Paces, Workload
 from ponder.pipeline.stages.benchmarks import benchmark_problems
-from ponder.pipeline.stages.held import held_while_sampling, sampling_demand
+from ponder.pipeline.stages.held import (
+    held_while_sampling,
+    sampling_demand,
+    sampling_seconds,
+)
 from ponder.pipeline.stages.measures import measures_of
 from ponder.pipeline.stages.models import MODEL_CODE, expected_model, local_model
 from ponder.pipeline.stages.teachers import open_generator
@@ -137,7 +142,7 @@ class _Evaluation:
 
 
 def estimate(config: BenchmarksConfig, sources: Sources, paces: Paces = NO_PACES) -> Estimate:
-    """Samples, memory, and on a CPU seconds at a measured pace."""
+    """Samples, memory, and seconds: on a CPU at a measured pace, on a GPU at most."""
     from ponder.plan.devices import this_cpu, this_gpu
 
     if not config.benchmarks:
@@ -146,10 +151,11 @@ def estimate(config: BenchmarksConfig, sources: Sources, paces: Paces = NO_PACES
     device = (None if config.device == "cpu" else this_gpu()) or this_cpu()
     samples = len(config.benchmarks) * config.num_problems * config.k
     demand = sampling_demand(_work(config), config.engine, device.is_gpu)
-    memory = sum(held_while_sampling(model, demand, device, {}).values())
-    found = Estimate(bytes=2e3 * samples, rows=samples, memory=memory)
+    held = held_while_sampling(model, demand, device, {})
+    found = Estimate(bytes=2e3 * samples, rows=samples, memory=sum(held.values()))
     if device.is_gpu:
-        return found
+        whole = replace(demand, prompts=len(config.benchmarks) * config.num_problems)
+        return replace(found, seconds=sampling_seconds(model, whole, held, device))
     chunk = max(1, config.max_batch_size // config.k)
     calls = Calls.in_chunks(config.num_problems, config.k, config.max_batch_size, chunk)
     timed = sampled(paces, model, _work(config), calls, is_to_be_made(sources))

@@ -1,4 +1,4 @@
-"""What a stage that samples holds in memory."""
+"""What a stage that samples holds in memory, and on a GPU how long it takes."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from ponder.config.rl import BatchConfig, EngineConfig, RLConfig
 from ponder.pipeline.paces import Workload
 from ponder.plan import memory
 from ponder.plan.beside import check_fits, weights_beside
-from ponder.plan.constants import GIB, RUNTIME_BYTES
+from ponder.plan.constants import FIRST_CALL_SECONDS, GIB, RUNTIME_BYTES
 from ponder.plan.demand import Demand, demand_of
 from ponder.plan.devices import Device
+from ponder.plan.duration import Speed, decode_seconds, prefill_seconds
 from ponder.plan.fit import usable
 from ponder.plan.read import read_shape
 
@@ -46,3 +47,16 @@ def held_while_sampling(
     wanted = demand.kv_gib * GIB or memory.wanted_kv_bytes(shape, demand)
     parts["keys and values"] = max(0.0, min(wanted, free))
     return parts
+
+
+def sampling_seconds(
+    model: str, demand: Demand, held: Mapping[str, float], device: Device
+) -> float | None:
+    """Of ``demand``, its completions as long as it says, with what is ``held``, in an engine that
+    is new; None where the device's speed is not known. Verifying is not counted."""
+    speed = Speed.of(device, demand)
+    if speed is None:
+        return None
+    shape = read_shape(model)
+    decoding = decode_seconds(shape, demand, held["keys and values"] / GIB, speed)
+    return FIRST_CALL_SECONDS + prefill_seconds(shape, demand, speed) + decoding

@@ -19,7 +19,11 @@ from ponder.errors import PonderError
 from ponder.pipeline.context import StageContext
 from ponder.pipeline.kinds import NO_PACES, Estimate, Input, Output, Sources, StageKind
 from ponder.pipeline.paces import Paces, Workload
-from ponder.pipeline.stages.held import held_while_sampling, sampling_demand
+from ponder.pipeline.stages.held import (
+    held_while_sampling,
+    sampling_demand,
+    sampling_seconds,
+)
 from ponder.pipeline.stages.judged import judged_rows, open_judge
 from ponder.pipeline.stages.models import MODEL_CODE, expected_model, local_model
 from ponder.pipeline.stages.preference_card import balanced, count_tokens, write_card
@@ -114,7 +118,7 @@ def nothing_kept(config: PreferencesConfig, card: Mapping[str, object]) -> Ponde
 
 
 def estimate(config: PreferencesConfig, sources: Sources, paces: Paces = NO_PACES) -> Estimate:
-    """Rows at most, samples on the disk, memory, and on a CPU seconds unless a model judges."""
+    """Rows at most, samples on the disk, memory, and seconds unless a model judges."""
     from ponder.plan.devices import this_cpu, this_gpu
 
     model = expected_model(sources, config.model)
@@ -135,9 +139,11 @@ def estimate(config: PreferencesConfig, sources: Sources, paces: Paces = NO_PACE
         config.sampling.max_batch_size,
         config.chunk_prompts,
     )
-    timed = None
-    if not device.is_gpu:
-        timed = sampled(paces, model, _work(config), calls, is_to_be_made(sources))
+    if device.is_gpu:
+        whole = replace(demand, prompts=config.num_prompts)
+        seconds = sampling_seconds(model, whole, parts, device)
+        return replace(found, seconds=seconds if config.judge.by == "rule" else None)
+    timed = sampled(paces, model, _work(config), calls, is_to_be_made(sources))
     if timed is None:
         return found
     spent, long, pace = timed

@@ -49,6 +49,7 @@ def stage_config(context: StageContext) -> RLConfig:
 def estimate(config: RLConfig, sources: Sources, paces: Paces = NO_PACES) -> Estimate:
     """By ``ponder.plan``: memory, reward models with it, and time; on a CPU at a measured pace."""
     from ponder.plan.beside import weights_beside
+    from ponder.plan.constants import FIRST_CALL_SECONDS
     from ponder.plan.demand import demand_of
     from ponder.plan.devices import this_cpu, this_gpu
     from ponder.plan.memory import trained_numbers
@@ -65,7 +66,7 @@ def estimate(config: RLConfig, sources: Sources, paces: Paces = NO_PACES) -> Est
     checkpoint = shape.num_parameters * plan.demand.width
     checkpoint += trained_numbers(shape, plan.demand) * state
     found = Estimate(
-        seconds=plan.seconds * config.steps if plan.seconds is not None else None,
+        seconds=plan.seconds and FIRST_CALL_SECONDS + plan.seconds * config.steps,
         bytes=checkpoint * config.checkpoint.keep,
         rows=plan.demand.num_rollouts * config.steps,
         memory=plan.peak,

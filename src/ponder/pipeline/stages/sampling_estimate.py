@@ -8,7 +8,11 @@ from dataclasses import replace
 from ponder.config.sampling_stage import SampledConfig
 from ponder.pipeline.kinds import NO_PACES, Estimate
 from ponder.pipeline.paces import Paces, Workload
-from ponder.pipeline.stages.held import held_while_sampling, sampling_demand
+from ponder.pipeline.stages.held import (
+    held_while_sampling,
+    sampling_demand,
+    sampling_seconds,
+)
 from ponder.pipeline.stages.timed import Spent, sampled, with_time
 from ponder.plan.beside import weights_beside
 from ponder.plan.pace import Calls
@@ -80,21 +84,13 @@ def _sampling(
 ) -> tuple[float | None, float, bool]:
     """Seconds (None where the device's speed is not known), bytes (all weights, keys and values),
     and whether that is on a GPU. PonderError where the models do not fit together."""
-    from ponder.plan.constants import GIB
     from ponder.plan.devices import this_cpu, this_gpu
-    from ponder.plan.duration import Speed, decode_seconds, prefill_seconds
-    from ponder.plan.read import read_shape
 
     device = (None if config.device == "cpu" else this_gpu()) or this_cpu()
     demand = sampling_demand(work_of(config), config.engine, device.is_gpu)
     parts = held_while_sampling(model, demand, device, others)
     whole = replace(demand, prompts=config.collect.num_problems)
-    speed = Speed.of(device, whole)
-    seconds = None
-    if speed is not None:
-        shape = read_shape(model)
-        decoding = decode_seconds(shape, whole, parts["keys and values"] / GIB, speed)
-        seconds = prefill_seconds(shape, whole, speed) + decoding
+    seconds = sampling_seconds(model, whole, parts, device)
     return seconds, sum(parts.values()), device.is_gpu
 
 
