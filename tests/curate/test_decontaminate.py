@@ -53,6 +53,25 @@ def test_what_no_reader_sees_hides_nothing(unseen: str) -> None:
     assert items(found, unseen.join(CHINESE)) == ["1"]
 
 
+@pytest.mark.parametrize(
+    ("latin", "alike"),
+    [("a", "\u0430"), ("o", "\u03bf"), ("e", "\u0435"), ("i", "\u0456"), ("s", "\u0455")],
+)
+def test_letters_that_look_alike_hide_nothing(latin: str, alike: str) -> None:
+    changed = QUESTION.replace(latin, alike)
+    assert changed != QUESTION
+    assert items(index(QUESTION), changed) == ["0"]
+    assert items(index(changed), QUESTION) == ["0"]
+    assert items(index(QUESTION), changed.upper()) == ["0"]
+
+
+def test_words_of_another_language_stay_apart() -> None:
+    russian = "\u0441\u043a\u043e\u043b\u044c\u043a\u043e \u0441\u0442\u043e\u0438\u0442"
+    found = index(f"{russian} {words(QUESTION, 0, 8)}")
+    assert items(found, f"{russian} {words(QUESTION, 0, 8)}") == ["0"]
+    assert items(found, words(QUESTION, 0, 10)) == []
+
+
 def test_a_hit_says_what_is_shared() -> None:
     hits = index(QUESTION).find(tokenize(["none", f"so: {words(QUESTION, 2, 10)}?"]))
     assert [(hit.text, hit.set, hit.item) for hit in hits] == [(1, "e", "0")]

@@ -35,6 +35,17 @@ _INVISIBLE = re.compile(
 """Unicode's default ignorable code points: soft hyphens, joiners, marks of direction, ..."""
 _UNSEEN = 3
 
+_ALIKE = {
+    "a": "\u0430\u03b1", "b": "\u0432\u03b2", "c": "\u0441\u03f2", "d": "\u0501",
+    "e": "\u0435\u03b5", "g": "\u0261", "h": "\u043d\u04bb", "i": "\u0456\u03b9\u0131",
+    "j": "\u0458\u03f3", "k": "\u043a\u03ba", "l": "\u04cf", "m": "\u043c\u03bc", "n": "\u03b7",
+    "o": "\u043e\u03bf\u0585", "p": "\u0440\u03c1", "q": "\u051b", "s": "\u0455",
+    "t": "\u0442\u03c4", "u": "\u03c5\u057d", "v": "\u03bd\u0475", "w": "\u051d\u03c9",
+    "x": "\u0445\u03c7", "y": "\u0443\u03b3\u04af", "z": "\u03b6",
+}  # fmt: skip
+"""Cyrillic, Greek and a few more letters that a reader takes for the Latin one, small or as
+capitals. Part of Unicode's list of confusable characters (technical standard 39)."""
+
 
 def normalise(text: str) -> str:
     """NFKC and case folded: full-width letters, ligatures and capitals make no difference."""
@@ -153,7 +164,7 @@ def _powers(base: np.uint64, count: int) -> Hashes:
 @cache
 def _characters() -> tuple[NDArray[np.uint8], Hashes]:
     """Of every code point: 0 separates, 1 is part of a word, 2 is a word, _UNSEEN is left out; and
-    a random value."""
+    a random value, of letters that look alike the same."""
     kinds = np.zeros(0x110000, np.uint8)
     for code in range(0x110000):
         character = chr(code)
@@ -165,4 +176,6 @@ def _characters() -> tuple[NDArray[np.uint8], Hashes]:
     for run in _INVISIBLE.finditer("".join(map(chr, range(0x110000)))):
         kinds[run.start() : run.end()] = _UNSEEN
     values = mix(np.arange(1, 0x110001, dtype=np.uint64) * _WORD_POWER)
+    for latin, alike in _ALIKE.items():
+        values[[ord(letter) for letter in alike]] = values[ord(latin)]
     return kinds, values
