@@ -124,3 +124,6 @@ def test_tables_of_another_version(runs: list[Path], tmp_path: Path, capsys) -> 
     assert f"{old}: tables made with other settings" in said
     assert str(runs[1]) not in said
     assert "55.0 ± 5.0" in said
+    (stage / "fedcba9876543210").mkdir()  # begun again, and not done
+    (stage / "current").write_text("fedcba9876543210\n")
+    assert compare([old, runs[1]]).changed == [old]

@@ -48,4 +48,8 @@ def _as_json(found: Comparison) -> dict[str, Any]:
     for label, figures in found.figures.items():
         for (measure, benchmark), values in figures.items():
             columns.setdefault(label, {}).setdefault(measure, {})[benchmark] = list(values)
-    return {"runs": [str(path) for path in found.runs], "columns": columns}
+    runs = {
+        name: list(map(str, paths))
+        for name, paths in (("runs", found.runs), ("changed", found.changed))
+    }
+    return {**runs, "columns": columns}

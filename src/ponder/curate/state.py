@@ -21,7 +21,7 @@ from ponder.runlog.durable import disk_errors, fsync_folder
 from ponder.runlog.folder import RunFolder
 from ponder.runlog.summary import read_json, write_json_atomic
 
-_LAYOUT = 2
+_LAYOUT = 3
 """Of the work folder and of the meaning of its hashes: what has another is not gone on with."""
 
 

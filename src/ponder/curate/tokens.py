@@ -36,15 +36,16 @@ _INVISIBLE = re.compile(
 _UNSEEN = 3
 
 _ALIKE = {
-    "a": "\u0430\u03b1", "b": "\u0432\u03b2", "c": "\u0441\u03f2", "d": "\u0501",
+    "a": "\u0430\u03b1", "b": "\u0432\u03b2", "c": "\u0441", "d": "\u0501",
     "e": "\u0435\u03b5", "g": "\u0261", "h": "\u043d\u04bb", "i": "\u0456\u03b9\u0131",
     "j": "\u0458\u03f3", "k": "\u043a\u03ba", "l": "\u04cf", "m": "\u043c\u03bc", "n": "\u03b7",
     "o": "\u043e\u03bf\u0585", "p": "\u0440\u03c1", "q": "\u051b", "s": "\u0455",
     "t": "\u0442\u03c4", "u": "\u03c5\u057d", "v": "\u03bd\u0475", "w": "\u051d\u03c9",
     "x": "\u0445\u03c7", "y": "\u0443\u03b3\u04af", "z": "\u03b6",
 }  # fmt: skip
-"""Cyrillic, Greek and a few more letters that a reader takes for the Latin one, small or as
-capitals. Part of Unicode's list of confusable characters (technical standard 39)."""
+"""Cyrillic, Greek and a few more letters that a reader takes for the Latin one, small or (but
+for the Greek N, H and Y) as capitals. Part of Unicode's list of confusable characters (technical
+standard 39)."""
 
 
 def normalise(text: str) -> str:

@@ -11,7 +11,7 @@ from ponder.pipeline.paces import Paces
 from ponder.pipeline.run import Options, again_stages, chosen_stages
 from ponder.pipeline.runner import in_the_stage
 from ponder.pipeline.status import Standing, pipeline_status
-from ponder.pipeline.store import PipelineFolder
+from ponder.pipeline.store import PipelineFolder, StageFolder
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +60,16 @@ def _of_stage(
     last = standing.folder if is_done else run.current(stage.name)
     measured = False
     if last is not None and (done := last.done()) is not None:
-        measured = is_done or estimate.seconds is None
+        measured = is_done or estimate.seconds is None or _is_same_work(standing, last)
         if measured:
             estimate = replace(estimate, seconds=done["seconds"], most_seconds=None)
     return Forecast(standing, stage.kind.describe(stage.config), estimate, measured)
+
+
+def _is_same_work(standing: Standing, last: StageFolder) -> bool:
+    """Whether the stage differs from its last run in its code alone."""
+    made = last.parts()
+    return made is not None and replace(made, code={}) == replace(standing.parts, code={})
 
 
 def _source(ref: Ref, before: Mapping[str, Forecast]) -> Source:

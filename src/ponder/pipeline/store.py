@@ -175,6 +175,15 @@ class PipelineFolder:
         folder = self.stage(name, key)
         return folder if key and folder.path.is_dir() else None
 
+    def newest_done(self, name: str) -> StageFolder | None:
+        """Of a stage's folders that are done, whatever their key, the one that was done last."""
+        marks = [
+            p for p in (self.stages_path / name).glob("*/stage.json") if "." not in p.parent.name
+        ]
+        done = [mark for mark in marks if StageFolder(mark.parent).done() is not None]
+        newest = max(done, key=lambda mark: mark.stat().st_mtime_ns, default=None)
+        return StageFolder(newest.parent) if newest is not None else None
+
     def set_current(self, name: str, key: str) -> None:
         """Point to a stage's newest folder."""
         path = self.stages_path / name / "current"

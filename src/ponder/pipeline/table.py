@@ -98,7 +98,7 @@ def read_column(path: Path) -> Column:
             for name, row in table["benchmarks"].items()
             for measure, found in row["measures"].items()
         }
-        tables = tuple(map(str, table.get("tables", ())))
+        tables = tuple(map(str, table.get("tables", (MAIN,))))
         return Column(str(table["label"]), cells, tables, str(table.get("stage", "")))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         fix = f"no table of an eval stage ({error!r} is missing or wrong); run that stage again"
@@ -132,7 +132,7 @@ def table_paths(graph: Graph, run: PipelineFolder, changed_too: bool = False) ->
     """The table.json of every eval stage of the pipeline that is done, in the graph's order.
 
     Args:
-        changed_too: where a stage is not done as the recipe is now, take its newest folder, made
+        changed_too: where a stage is not done as the recipe is now, take what was done last,
             with other settings or by another version of Ponder.
     """
     parts = pipeline_parts(graph, run, any_code=True)
@@ -142,7 +142,7 @@ def table_paths(graph: Graph, run: PipelineFolder, changed_too: bool = False) ->
             continue
         folder: StageFolder | None = run.stage(stage.name, parts[stage.name].key)
         if folder is not None and folder.done() is None:
-            folder = run.current(stage.name) if changed_too else None
+            folder = run.newest_done(stage.name) if changed_too else None
         done = folder.done() if folder is not None else None
         if folder is not None and done is not None:
             found.append(folder.path / done["outputs"]["table"]["path"])

@@ -13,6 +13,7 @@ from tests.generate.helpers import random_prompts, trainer_logprobs
 from ponder.config.rl import EngineConfig
 from ponder.errors import PonderError
 from ponder.generate.device import compiled, loop, scheduler
+from ponder.generate.device.slots import CHUNK_STEPS
 from ponder.generate.local import LocalGenerator
 from ponder.models.tiny import make_tiny_model
 from ponder.types import Prompt, Sampling
@@ -46,6 +47,7 @@ def test_steps_ahead_of_reading_change_nothing(monkeypatch) -> None:
     chunks = []
     for fewest in (1, 6, 100):
         monkeypatch.setattr(loop, "FEWEST_AHEAD", fewest)
+        monkeypatch.setattr(loop.Loop, "_computed", lambda *args: 16)  # as a graph's bucket
         ahead = results_of(monkeypatch, loop.Loop, "_launch_again")
         for sampling in (
             Sampling(max_completion_tokens=170, ignore_end_tokens=True),
@@ -62,6 +64,23 @@ def test_steps_ahead_of_reading_change_nothing(monkeypatch) -> None:
     assert chunks[0] > chunks[1] > chunks[2] == 0
 
 
+@pytest.mark.parametrize("ends", [False, True])
+def test_steps_ahead_keep_no_rows_that_are_over(ends: bool, monkeypatch) -> None:
+    model, tokenizer = make_tiny_model(1)
+    prompts = random_prompts([3, 40, 33])
+    limits = [[20, 9, 300, 300], [300, 20, 20, 20], [20, 20, 300, 20]]
+    sampling = Sampling(max_completion_tokens=300, ignore_end_tokens=not ends)
+    computed = []
+    for fewest in (100, 2):
+        monkeypatch.setattr(loop, "FEWEST_AHEAD", fewest)
+        rows = results_of(monkeypatch, loop.Loop, "_start")
+        DeviceGenerator(model, tokenizer).generate(prompts, 4, sampling, 2, limits=limits)
+        computed.append(sum(len(steps.rows) * steps.count for steps in rows))
+        monkeypatch.undo()
+    never, ahead = computed
+    assert ahead == never if not ends else ahead <= never + CHUNK_STEPS * 12
+
+
 def results_of(monkeypatch, owner, name: str) -> list:
     """Grows by the result of each call of the method."""
     results = []
@@ -76,7 +95,7 @@ def results_of(monkeypatch, owner, name: str) -> list:
 
 
 def test_a_compiled_turn_is_the_same_turn(monkeypatch) -> None:
-    """Of the slots and the random numbers ; not by inductor here."""
+    """Of the slots and the random numbers; not by inductor here."""
     traced = []
 
     def compiled_for(function):

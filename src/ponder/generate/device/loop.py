@@ -124,13 +124,15 @@ class Loop:
 
     def _launch_again(self, steps: Steps) -> Steps | None:
         """More steps of the same rows behind ``steps``, which are not collected yet, so that the
-        device goes on while the host reads; not where few rows are worth little reading, and might
-        all be over by then."""
-        rows = self._scheduler.running
-        if len(rows) < FEWEST_AHEAD or not self._scheduler.is_settled:
+        device goes on while the host reads. Not where few rows are worth little reading and might
+        all be over by then, nor where those that are left are worth a smaller batch."""
+        left = [row.limit - len(row.token_ids) - steps.count for row in self._scheduler.running]
+        num_left = sum(count > 0 for count in left)
+        if num_left < FEWEST_AHEAD or not self._scheduler.is_settled:
             return None
-        left = max(row.limit - len(row.token_ids) for row in rows) - steps.count
-        return self._start(min(CHUNK_STEPS, left), steps.graph) if left > 0 else None
+        if self._computed(num_left) < self._computed(len(self._rows)):
+            return None
+        return self._start(min(CHUNK_STEPS, max(left)), steps.graph)
 
     def _start(self, count: int, graph: torch.cuda.CUDAGraph | None) -> Steps:
         slots = self._device.slots
@@ -142,6 +144,11 @@ class Loop:
                 self._device.step.run_once(len(self._rows), self._sampling)
         self.stats.num_steps += count
         return Steps(self._rows, count, graph, slots.send(count))
+
+    def _computed(self, num_rows: int) -> int:
+        """Rows that a step computes for ``num_rows``."""
+        graphs = self._device.graphs
+        return num_rows if graphs is None else graphs.bucket(num_rows)
 
     def _captured(self) -> bool:
         """Whether a graph was captured just now, which leaves the slots inactive."""

@@ -33,8 +33,8 @@ _TOKEN_BYTES = 6.0
 
 def estimate(config: DistilConfig, sources: Sources, paces: Paces = NO_PACES) -> Estimate:
     """Rows, bytes, memory: off-policy the more of sampling and learning, on-policy both models;
-    seconds: on a CPU at a measured pace, on a GPU at most. PonderError where both models do not
-    fit."""
+    seconds: on a CPU at a measured pace, on a GPU at most, without
+    the evaluations. PonderError where both models do not fit."""
     student = _expected(sources, "student", config.model)
     teacher = _expected(sources, "teacher", config.teacher)
     if config.method == "on_policy":
