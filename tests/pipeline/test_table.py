@@ -51,11 +51,24 @@ def paths(tmp_path: Path) -> list[Path]:
     ]
 
 
-def text_of(paths: list[Path]) -> list[str]:
-    out = Console(file=io.StringIO(), width=200)
-    out.print(to_rich(read_table_of(paths)))
+def text_of(paths: list[Path], width: int = 200) -> list[str]:
+    out = Console(file=io.StringIO(), width=width)
+    for part in to_rich(read_table_of(paths), width):
+        out.print(part)
     assert isinstance(out.file, io.StringIO)
+    assert all(len(line) <= width for line in out.file.getvalue().splitlines())
     return [" ".join(line.split()) for line in out.file.getvalue().splitlines()]
+
+
+def test_what_does_not_fit_beside_stands_below(paths: list[Path]) -> None:
+    wide = text_of(paths)
+    parts = text_of(paths, 44)
+    assert len(parts) == 3 * len(wide)
+    assert [parts[n] for n in (0, len(wide), 2 * len(wide))] == ["Zero Dev1", "Dev2 Dev3", "R1"]
+    figures = [parts[n * len(wide) + 2].removeprefix("gsm8k ") for n in range(3)]
+    assert wide[2] == "gsm8k " + " ".join(figures)
+    assert "\N{HORIZONTAL ELLIPSIS}" not in "".join(parts), "nothing is cut off"
+    assert text_of(paths, 31)[0] == "Zero", "a column at a time"
 
 
 def test_rows_are_benchmarks_and_columns_stages(paths: list[Path]) -> None:

@@ -9,8 +9,9 @@ from rich.text import Text
 
 from ponder.cli.console import console
 from ponder.cli.outfile import check_can_be_file, write_json
+from ponder.cli.stage_table import print_table
 from ponder.pipeline.compare import Comparison, compare
-from ponder.pipeline.table import StageTable, to_markdown, to_rich
+from ponder.pipeline.table import StageTable, to_markdown
 
 
 def run(arguments: Namespace) -> int:
@@ -35,8 +36,7 @@ def run(arguments: Namespace) -> int:
         if arguments.markdown:
             out.out(f"**{title}**\n\n{to_markdown(table)}", highlight=False, end="")
         else:
-            out.print(Text(title, style="bold underline"))
-            out.print(to_rich(table))
+            print_table(out, title, table)
     if arguments.json is not None:
         write_json(arguments.json, _as_json(found))
     return 0

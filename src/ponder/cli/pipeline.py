@@ -14,6 +14,7 @@ from ponder.cli.forecast import print_forecast
 from ponder.cli.new_run import INTERRUPTED, new_run_path
 from ponder.cli.pipeline_watch import PipelineWatch, time_text
 from ponder.cli.quiet import quiet_transformers
+from ponder.cli.stage_table import print_table
 from ponder.cli.stop import StopOnSignal
 from ponder.config.pipeline import PipelineRecipe, load_pipeline
 from ponder.errors import AlarmError, GuardError, PonderError
@@ -27,7 +28,7 @@ from ponder.pipeline.run import Options, run_pipeline
 from ponder.pipeline.stages import KINDS
 from ponder.pipeline.status import Standing, pipeline_status
 from ponder.pipeline.store import PipelineFolder
-from ponder.pipeline.table import read_tables, table_paths, to_rich
+from ponder.pipeline.table import read_tables, table_paths
 from ponder.pipeline.words import size_text
 
 
@@ -93,8 +94,7 @@ def _run(folder: PipelineFolder, graph: Graph, options: Options, out: Console) -
         _say(out, [("go on", go_on)])
         return INTERRUPTED
     for title, table in read_tables(table_paths(graph, folder)).items():
-        out.print(Text(title, style="bold underline"))
-        out.print(to_rich(table))
+        print_table(out, title, table)
         out.print()
     freed = [("pruned", size_text(outcome.freed))] if options.prune else []
     status = f"ponder pipeline status {folder.path}"

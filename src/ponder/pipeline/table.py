@@ -149,22 +149,50 @@ def table_paths(graph: Graph, run: PipelineFolder, changed_too: bool = False) ->
     return found
 
 
-def to_rich(table: StageTable) -> Table:
-    """For the terminal."""
-    shown = Table(box=None, pad_edge=False, header_style="bold")
-    shown.add_column("", no_wrap=True)
-    for column in table.columns:
-        shown.add_column(Text(column.label), justify="right", no_wrap=True)
-    for row in table.rows():
-        if not row.cells:
-            shown.add_row(Text(row.title, style="bold"))
-            continue
-        cells = [
-            Text.assemble((value, "bold" if number == row.best else ""), (error, "dim"))
-            for number, (value, error) in enumerate(row.cells)
-        ]
-        shown.add_row(Text(f"  {row.title}"), *cells)
-    return shown
+def to_rich(table: StageTable, width: int) -> Iterator[Table]:
+    """For a terminal of ``width`` columns: one below the other where it does not fit beside."""
+    rows = list(table.rows())
+    titles = max(len(row.title) + (_INDENT if row.cells else 0) for row in rows)
+    needed = [_needed(column.label, number, rows) for number, column in enumerate(table.columns)]
+    start = 0
+    while start < len(needed):
+        end, left = start + 1, width - titles - needed[start] - _GAP
+        while end < len(needed) and left >= needed[end] + _GAP:
+            left -= needed[end] + _GAP
+            end += 1
+        shown = Table(box=None, pad_edge=False, header_style="bold")
+        shown.add_column("", no_wrap=True)
+        for number in range(start, end):
+            label = Text(table.columns[number].label)
+            shown.add_column(label, justify="right", width=needed[number])
+        for row in rows:
+            if row.cells:
+                cells = (_marked(row, number) for number in range(start, end))
+                shown.add_row(Text(" " * _INDENT + row.title), *cells)
+            else:
+                shown.add_row(Text(row.title, style="bold"))
+        yield shown
+        start = end
+
+
+_INDENT, _GAP = 2, 2
+
+
+def _needed(label: str, number: int, rows: Sequence[Row]) -> int:
+    """Characters of a column: its cells, and the words of its label, which may be in lines."""
+    cells = [
+        len(value + error) for row in rows if row.cells for value, error in [row.cells[number]]
+    ]
+    return max(*cells, *map(len, label.split()), min(len(label), _LABEL))
+
+
+_LABEL = 14
+"""Characters of a label that stand in one line in any case."""
+
+
+def _marked(row: Row, number: int) -> Text:
+    value, error = row.cells[number]
+    return Text.assemble((value, "bold" if number == row.best else ""), (error, "dim"))
 
 
 def to_markdown(table: StageTable) -> str:
