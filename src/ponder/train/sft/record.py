@@ -30,7 +30,7 @@ class SFTRecord(RunRecord[SFTSession]):
             session.learner.model,
             steps=session.steps,
             prompts_per_step=-(-len(session.data.train) * config.epochs // session.steps),
-            max_completion_tokens=int(session.data.train.completion_lengths.max()),
+            max_completion_tokens=max(session.data.train.completion_lengths.tolist()),
             notes=session.data.notes,
         )
 
