@@ -9,9 +9,10 @@ import pytest
 from ponder.config.pipeline import load_pipeline
 from ponder.pipeline.estimate import Forecast, forecast
 from ponder.pipeline.graph import build_graph
-from ponder.pipeline.paces import NoPaces, Workload
+from ponder.pipeline.paces import NoPaces
 from ponder.pipeline.stages import KINDS
 from ponder.pipeline.store import PipelineFolder
+from ponder.pipeline.workload import Workload
 from ponder.plan.pace import SamplingPace, TrainingPace
 
 TOOK = {

@@ -12,9 +12,9 @@ from ponder.config.distil import DistilConfig
 from ponder.config.reject import RejectConfig
 from ponder.config.rl import EngineConfig
 from ponder.errors import PonderError
-from ponder.pipeline.paces import Workload
 from ponder.pipeline.stages import KINDS
 from ponder.pipeline.stages.held import held_while_sampling, sampling_demand
+from ponder.pipeline.workload import Workload
 from ponder.plan.constants import GIB
 from ponder.plan.devices import this_cpu
 

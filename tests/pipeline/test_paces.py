@@ -13,7 +13,8 @@ from ponder.config.rl import LoraConfig, ProblemsConfig, SamplingConfig
 from ponder.models.load import load_model, save_model
 from ponder.models.tiny import make_tiny_model
 from ponder.pipeline.measuring import TooSlow, measure_training
-from ponder.pipeline.paces import MeasuredPaces, Workload, check_measurable
+from ponder.pipeline.paces import MeasuredPaces, check_measurable
+from ponder.pipeline.workload import Workload
 
 WORK = Workload(
     dtype="float32",

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ponder.config.rl import ProblemsConfig
+from ponder.pipeline.workload import Workload
 from ponder.plan.demand import PROMPT_TOKENS
 from ponder.plan.pace import LONGEST, SamplingPace, TrainingPace
 
 if TYPE_CHECKING:
     from ponder.generate.local import LocalGenerator
-    from ponder.pipeline.paces import Workload
     from ponder.types import Prompt
 
 BUDGET_SECONDS = 10.0

@@ -14,13 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ponder.config.pretrain import ArchitectureConfig
-from ponder.config.rl import (
-    LoraConfig,
-    OptimizerConfig,
-    ProblemsConfig,
-    SamplingConfig,
-    TemplateConfig,
-)
+from ponder.config.rl import LoraConfig
 from ponder.errors import PonderError
 from ponder.models.source import find_source
 from ponder.pipeline.measuring import (
@@ -29,6 +23,7 @@ from ponder.pipeline.measuring import (
     measure_sampling,
     measure_training,
 )
+from ponder.pipeline.workload import Workload
 from ponder.plan.pace import SamplingPace, TrainingPace
 from ponder.plan.read import read_shape
 from ponder.plan.shape import ModelShape
@@ -36,24 +31,6 @@ from ponder.plan.shape import ModelShape
 READ_BYTES, DECODE_BYTES = 0.5e9, 10e9
 """Bytes/s of weights as a model is opened, and as it decodes; some 40 steps are needed. Assumed, to
 refuse what is hopeless."""
-
-
-@dataclass(frozen=True, slots=True)
-class Workload:
-    """What a stage does with a model: its batch, its problems, its lengths."""
-
-    dtype: str
-    threads: int = 0
-    problems: ProblemsConfig = field(default_factory=ProblemsConfig)
-    template: TemplateConfig = field(default_factory=TemplateConfig)
-    sampling: SamplingConfig = field(default_factory=SamplingConfig)
-    prompts: int = 16
-    group_size: int = 4
-    microbatch_tokens: int = 4096
-    chunk_tokens: int = 1024
-    recompute: bool = False
-    lora: LoraConfig = field(default_factory=LoraConfig)
-    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
 
 
 class Paces(Protocol):

@@ -16,7 +16,7 @@ from ponder.config.rl import RewardConfig, SamplingConfig
 from ponder.errors import PonderError
 from ponder.pipeline.context import StageContext
 from ponder.pipeline.kinds import NO_PACES, Estimate, Input, Output, Sources, StageKind
-from ponder.pipeline.paces import Paces, Workload
+from ponder.pipeline.paces import Paces
 from ponder.pipeline.stages.benchmarks import benchmark_problems
 from ponder.pipeline.stages.held import (
     held_while_sampling,
@@ -27,6 +27,7 @@ from ponder.pipeline.stages.measures import measures_of
 from ponder.pipeline.stages.models import MODEL_CODE, expected_model, local_model
 from ponder.pipeline.stages.teachers import open_generator
 from ponder.pipeline.stages.timed import Spent, is_to_be_made, sampled, with_time
+from ponder.pipeline.workload import Workload
 from ponder.plan.pace import Calls
 from ponder.runlog import list_steps, read_rollouts, write_json_atomic, write_rollouts
 from ponder.runlog.durable import disk_errors, remove_stale

@@ -18,11 +18,12 @@ from ponder.curate.rows import Mark, RowWriter, read_lines
 from ponder.errors import PonderError
 from ponder.pipeline.context import StageContext
 from ponder.pipeline.kinds import CHECKPOINTS, NO_PACES, Estimate, Input, Output, Sources, StageKind
-from ponder.pipeline.paces import Paces, Workload
+from ponder.pipeline.paces import Paces
 from ponder.pipeline.stages.models import MODEL_CODE, expected_model, local_model
 from ponder.pipeline.stages.texts import Amount, amount_of
 from ponder.pipeline.stages.timed import Spent, evaluated, learnt, with_time
 from ponder.pipeline.words import count_text
+from ponder.pipeline.workload import Workload
 from ponder.plan.pace import Lengths, lengths
 from ponder.runlog import RunFolder
 

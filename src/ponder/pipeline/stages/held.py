@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ponder.config.rl import BatchConfig, EngineConfig, RLConfig
-from ponder.pipeline.paces import Workload
+from ponder.pipeline.workload import Workload
 from ponder.plan import memory
 from ponder.plan.beside import check_fits, weights_beside
 from ponder.plan.constants import FIRST_CALL_SECONDS, GIB, RUNTIME_BYTES

@@ -18,7 +18,7 @@ from ponder.curate.preferences import Labelled, Pair, write_preferences
 from ponder.errors import PonderError
 from ponder.pipeline.context import StageContext
 from ponder.pipeline.kinds import NO_PACES, Estimate, Input, Output, Sources, StageKind
-from ponder.pipeline.paces import Paces, Workload
+from ponder.pipeline.paces import Paces
 from ponder.pipeline.stages.held import (
     held_while_sampling,
     sampling_demand,
@@ -29,6 +29,7 @@ from ponder.pipeline.stages.models import MODEL_CODE, expected_model, local_mode
 from ponder.pipeline.stages.preference_card import balanced, count_tokens, write_card
 from ponder.pipeline.stages.preference_samples import Sampler
 from ponder.pipeline.stages.timed import Spent, is_to_be_made, sampled, with_time
+from ponder.pipeline.workload import Workload
 from ponder.plan.pace import Calls
 from ponder.runlog import read_json, write_json_atomic
 from ponder.runlog.durable import disk_errors, remove_stale

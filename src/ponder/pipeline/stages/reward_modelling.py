@@ -10,10 +10,11 @@ from ponder.config.reward_model import RewardModelConfig
 from ponder.errors import PonderError
 from ponder.pipeline.context import StageContext
 from ponder.pipeline.kinds import CHECKPOINTS, NO_PACES, Estimate, Input, Output, Sources, StageKind
-from ponder.pipeline.paces import Paces, Workload
+from ponder.pipeline.paces import Paces
 from ponder.pipeline.stages.models import MODEL_CODE, expected_model, local_model
 from ponder.pipeline.stages.texts import amount_of
 from ponder.pipeline.stages.timed import Spent, learnt, with_time
+from ponder.pipeline.workload import Workload
 from ponder.plan.pace import Lengths
 
 _ANSWER_SHARE = 0.5

@@ -7,13 +7,14 @@ from dataclasses import replace
 
 from ponder.config.sampling_stage import SampledConfig
 from ponder.pipeline.kinds import NO_PACES, Estimate
-from ponder.pipeline.paces import Paces, Workload
+from ponder.pipeline.paces import Paces
 from ponder.pipeline.stages.held import (
     held_while_sampling,
     sampling_demand,
     sampling_seconds,
 )
 from ponder.pipeline.stages.timed import Spent, sampled, with_time
+from ponder.pipeline.workload import Workload
 from ponder.plan.beside import weights_beside
 from ponder.plan.pace import Calls
 

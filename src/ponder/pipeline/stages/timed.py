@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 from ponder.config.rl import EvalConfig, RLConfig
 from ponder.pipeline.kinds import Estimate, Sources
-from ponder.pipeline.paces import Paces, Workload
+from ponder.pipeline.paces import Paces
+from ponder.pipeline.workload import Workload
 from ponder.plan.demand import Demand
 from ponder.plan.pace import (
     STAGE_SECONDS,
