@@ -71,6 +71,11 @@ def test_what_does_not_fit_beside_stands_below(paths: list[Path]) -> None:
     assert text_of(paths, 31)[0] == "Zero", "a column at a time"
 
 
+def test_columns_without_a_figure() -> None:
+    (part,) = to_rich(StageTable([Column("a - b", {})]), 80)
+    assert part.row_count == 0
+
+
 def test_rows_are_benchmarks_and_columns_stages(paths: list[Path]) -> None:
     assert text_of(paths) == [
         "Zero Dev1 Dev2 Dev3 R1",

@@ -152,7 +152,7 @@ def table_paths(graph: Graph, run: PipelineFolder, changed_too: bool = False) ->
 def to_rich(table: StageTable, width: int) -> Iterator[Table]:
     """For a terminal of ``width`` columns: one below the other where it does not fit beside."""
     rows = list(table.rows())
-    titles = max(len(row.title) + (_INDENT if row.cells else 0) for row in rows)
+    titles = max((len(row.title) + _INDENT * bool(row.cells) for row in rows), default=0)
     needed = [_needed(column.label, number, rows) for number, column in enumerate(table.columns)]
     start = 0
     while start < len(needed):
@@ -183,7 +183,7 @@ def _needed(label: str, number: int, rows: Sequence[Row]) -> int:
     cells = [
         len(value + error) for row in rows if row.cells for value, error in [row.cells[number]]
     ]
-    return max(*cells, *map(len, label.split()), min(len(label), _LABEL))
+    return max([*cells, *map(len, label.split()), min(len(label), _LABEL)])
 
 
 _LABEL = 14
