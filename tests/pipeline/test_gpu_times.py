@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -19,9 +18,7 @@ from ponder.plan.constants import FIRST_CALL_SECONDS
 
 @pytest.fixture(autouse=True)
 def an_h100(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, module in list(sys.modules.items()):
-        if name.startswith("ponder.") and hasattr(module, "this_gpu"):
-            monkeypatch.setattr(module, "this_gpu", lambda: devices.named_gpu("h100"))
+    monkeypatch.setattr(devices, "this_gpu", lambda: devices.named_gpu("h100"))
 
 
 def estimates(folder: Path, *settings: str) -> dict[str, Estimate]:

@@ -48,8 +48,5 @@ def _as_json(found: Comparison) -> dict[str, Any]:
     for label, figures in found.figures.items():
         for (measure, benchmark), values in figures.items():
             columns.setdefault(label, {}).setdefault(measure, {})[benchmark] = list(values)
-    runs = {
-        name: list(map(str, paths))
-        for name, paths in (("runs", found.runs), ("changed", found.changed))
-    }
-    return {**runs, "columns": columns}
+    runs, changed = (list(map(str, paths)) for paths in (found.runs, found.changed))
+    return {"runs": runs, "changed": changed, "columns": columns}

@@ -16,7 +16,7 @@ from ponder.evals.metrics import mean_and_stderr
 from ponder.pipeline.graph import build_graph
 from ponder.pipeline.stages import KINDS
 from ponder.pipeline.store import PipelineFolder
-from ponder.pipeline.table import Cell, Column, StageTable, read_tables, table_paths
+from ponder.pipeline.table import Cell, Column, StageTable, made_tables, read_tables
 
 Figures = Mapping[tuple[str, str], Sequence[float]]
 """By (measure, benchmark) a figure of each run, in the order of the runs."""
@@ -84,10 +84,11 @@ def _read(path: Path) -> tuple[dict[str, StageTable], list[str], bool]:
     would be made again today."""
     folder = PipelineFolder.open(path)
     graph = build_graph(load_pipeline(folder.toml_path), KINDS)
-    files = table_paths(graph, folder, changed_too=True)
-    if not files:
+    made = list(made_tables(graph, folder))
+    if not made:
         raise PonderError("RUN", str(path), "no eval stage of it is done: it has no table yet")
-    is_old = files != table_paths(graph, folder)
+    files = [file for file, _ in made]
+    is_old = not all(is_now for _, is_now in made)
     return read_tables(files), [file.parent.name for file in files], is_old
 
 

@@ -180,8 +180,7 @@ class PipelineFolder:
         marks = [
             p for p in (self.stages_path / name).glob("*/stage.json") if "." not in p.parent.name
         ]
-        done = [mark for mark in marks if StageFolder(mark.parent).done() is not None]
-        newest = max(done, key=lambda mark: mark.stat().st_mtime_ns, default=None)
+        newest = max(marks, key=lambda mark: mark.stat().st_mtime_ns, default=None)
         return StageFolder(newest.parent) if newest is not None else None
 
     def set_current(self, name: str, key: str) -> None:

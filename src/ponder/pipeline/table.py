@@ -18,7 +18,7 @@ from rich.text import Text
 from ponder.errors import PonderError
 from ponder.pipeline.graph import Graph
 from ponder.pipeline.status import pipeline_parts
-from ponder.pipeline.store import PipelineFolder, StageFolder
+from ponder.pipeline.store import PipelineFolder
 from ponder.runlog import read_json
 
 SECTIONS: Mapping[str, tuple[str, float, int, bool]] = {
@@ -128,25 +128,29 @@ def _numbered(columns: Sequence[Column]) -> StageTable:
     return StageTable(named)
 
 
-def table_paths(graph: Graph, run: PipelineFolder, changed_too: bool = False) -> list[Path]:
-    """The table.json of every eval stage of the pipeline that is done, in the graph's order.
-
-    Args:
-        changed_too: where a stage is not done as the recipe is now, take what was done last,
-            with other settings or by another version of Ponder.
-    """
+def made_tables(graph: Graph, run: PipelineFolder) -> Iterator[tuple[Path, bool]]:
+    """The table.json of every eval stage that was ever done, in the graph's order, and whether it
+    is done as the recipe is now: else it is what was done last, with other settings or by another
+    version of Ponder."""
     parts = pipeline_parts(graph, run, any_code=True)
-    found = []
     for stage in graph:
         if stage.kind_name != "eval":
             continue
-        folder: StageFolder | None = run.stage(stage.name, parts[stage.name].key)
-        if folder is not None and folder.done() is None:
-            folder = run.newest_done(stage.name) if changed_too else None
-        done = folder.done() if folder is not None else None
-        if folder is not None and done is not None:
-            found.append(folder.path / done["outputs"]["table"]["path"])
-    return found
+        now = run.stage(stage.name, parts[stage.name].key)
+        for folder in (now, run.newest_done(stage.name)):
+            if folder is not None and (done := folder.done()) is not None:
+                yield folder.path / done["outputs"]["table"]["path"], folder is now
+                break
+
+
+def table_paths(graph: Graph, run: PipelineFolder) -> list[Path]:
+    """The table.json of every eval stage of the pipeline that is done, in the graph's order."""
+    return [path for path, is_now in made_tables(graph, run) if is_now]
+
+
+_INDENT, _GAP = 2, 2
+_LABEL = 14
+"""Characters of a label that stand in one line in any case."""
 
 
 def to_rich(table: StageTable, width: int) -> Iterator[Table]:
@@ -154,40 +158,37 @@ def to_rich(table: StageTable, width: int) -> Iterator[Table]:
     rows = list(table.rows())
     titles = max((len(row.title) + _INDENT * bool(row.cells) for row in rows), default=0)
     needed = [_needed(column.label, number, rows) for number, column in enumerate(table.columns)]
-    start = 0
-    while start < len(needed):
-        end, left = start + 1, width - titles - needed[start] - _GAP
-        while end < len(needed) and left >= needed[end] + _GAP:
-            left -= needed[end] + _GAP
-            end += 1
+    for part in _beside(needed, width - titles):
         shown = Table(box=None, pad_edge=False, header_style="bold")
         shown.add_column("", no_wrap=True)
-        for number in range(start, end):
+        for number in part:
             label = Text(table.columns[number].label)
             shown.add_column(label, justify="right", width=needed[number])
         for row in rows:
             if row.cells:
-                cells = (_marked(row, number) for number in range(start, end))
+                cells = (_marked(row, number) for number in part)
                 shown.add_row(Text(" " * _INDENT + row.title), *cells)
             else:
                 shown.add_row(Text(row.title, style="bold"))
         yield shown
-        start = end
 
 
-_INDENT, _GAP = 2, 2
+def _beside(needed: Sequence[int], width: int) -> Iterator[list[int]]:
+    """The columns' numbers in runs that fit beside each other, one at least in each."""
+    part: list[int] = []
+    for number, column in enumerate(needed):
+        if part and sum(needed[n] + _GAP for n in part) + column + _GAP > width:
+            yield part
+            part = []
+        part.append(number)
+    if part:
+        yield part
 
 
 def _needed(label: str, number: int, rows: Sequence[Row]) -> int:
     """Characters of a column: its cells, and the words of its label, which may be in lines."""
-    cells = [
-        len(value + error) for row in rows if row.cells for value, error in [row.cells[number]]
-    ]
+    cells = [sum(map(len, row.cells[number])) for row in rows if row.cells]
     return max([*cells, *map(len, label.split()), min(len(label), _LABEL)])
-
-
-_LABEL = 14
-"""Characters of a label that stand in one line in any case."""
 
 
 def _marked(row: Row, number: int) -> Text:

@@ -137,3 +137,9 @@ def this_cpu() -> Device:
     memory = psutil.virtual_memory().total
     source = "this machine's memory"
     return Device("CPU", memory, None, None, None, host_memory=memory, source=source, is_gpu=False)
+
+
+def device_for(name: str) -> Device:
+    """What a config whose ``device`` is ``name`` runs on here: the GPU if there is one, unless it
+    asks for the CPU."""
+    return (None if name == "cpu" else this_gpu()) or this_cpu()

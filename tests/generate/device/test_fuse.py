@@ -29,12 +29,16 @@ class _Attending:
     """An engine's pass that calls the operator of the GPU."""
 
     def attend(self, module, query, key, value, scale, window) -> Tensor:
-        nothing = torch.zeros(3, dtype=torch.int64)
-        out = launch.decode_attention(
-            query, key, value, nothing, nothing, nothing, nothing, nothing, nothing, scale,
-            launch.EVERYTHING, 1, value.shape[3], False,
-        )  # fmt: skip
-        return out.transpose(1, 2)
+        return attention(query, key, value, scale).transpose(1, 2)
+
+
+def attention(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+    """The operator of the GPU, of sequences that nothing is said of."""
+    nothing = torch.zeros(3, dtype=torch.int64)
+    return launch.decode_attention(
+        query, key, value, nothing, nothing, nothing, nothing, nothing, nothing, scale,
+        launch.EVERYTHING, 1, value.shape[3], False,
+    )  # fmt: skip
 
 
 def clear_attention(
@@ -143,11 +147,7 @@ class _Almost(nn.Module):
         elif self.kind == "angles of its own":
             cos = cos * 0.5
         new_key = key * cos + torch.cat((-key[..., 8:], key[..., :8]), dim=-1) * sin
-        nothing = torch.zeros(3, dtype=torch.int64)
-        out = launch.decode_attention(
-            turned, new_key, key, nothing, nothing, nothing, nothing, nothing, nothing, 0.3,
-            launch.EVERYTHING, 1, 16, False,
-        )  # fmt: skip
+        out = attention(turned, new_key, key, 0.3)
         return out + turned if self.kind == "seen elsewhere" else out
 
 

@@ -48,11 +48,11 @@ def sft_config(config: DistilConfig, rows: Path) -> SFTConfig:
 
 def student_update(config: DistilConfig, shape: ModelShape) -> Cost:
     """What an update of the student takes by the planner, texts being as long as they may be."""
-    from ponder.plan.devices import this_cpu, this_gpu
+    from ponder.plan.devices import device_for
     from ponder.plan.memory import Sizes
     from ponder.train.sft.learner import resolve_batch
 
-    device = (None if config.device == "cpu" else this_gpu()) or this_cpu()
+    device = device_for(config.device)
     learn, policy = config.off_policy, config.on_policy
     batch = resolve_batch(
         SFTBatchConfig(**config.batch.model_dump()), "cuda" if device.is_gpu else "cpu"

@@ -20,7 +20,7 @@ from ponder.pipeline.stages.timed import (
 )
 from ponder.plan.constants import FIRST_CALL_SECONDS
 from ponder.plan.demand import Demand, demand_of
-from ponder.plan.devices import this_cpu, this_gpu
+from ponder.plan.devices import device_for
 from ponder.plan.duration import Speed, forward_seconds
 from ponder.plan.fit import Plan
 from ponder.plan.pace import Lengths, lengths
@@ -87,7 +87,7 @@ def _on_policy(config: DistilConfig, student: str, teacher: Any, paces: Paces) -
     from ponder.plan.beside import weights_beside
 
     policy = config.on_policy
-    device = (None if config.device == "cpu" else this_gpu()) or this_cpu()
+    device = device_for(config.device)
     beside = weights_beside({"teacher": teacher} if teacher else {}, config.dtype)
     demand = demand_of(rl_config(config), on_gpu=device.is_gpu, beside=beside)
     demand = replace(demand, group_size=policy.group_size)

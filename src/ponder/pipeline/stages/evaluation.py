@@ -144,12 +144,12 @@ class _Evaluation:
 
 def estimate(config: BenchmarksConfig, sources: Sources, paces: Paces = NO_PACES) -> Estimate:
     """Samples, memory, and seconds: on a CPU at a measured pace, on a GPU at most."""
-    from ponder.plan.devices import this_cpu, this_gpu
+    from ponder.plan.devices import device_for
 
     if not config.benchmarks:
         return Estimate()
     model = expected_model(sources, config.model)
-    device = (None if config.device == "cpu" else this_gpu()) or this_cpu()
+    device = device_for(config.device)
     samples = len(config.benchmarks) * config.num_problems * config.k
     demand = sampling_demand(_work(config), config.engine, device.is_gpu)
     held = held_while_sampling(model, demand, device, {})

@@ -89,7 +89,7 @@ def _tidy(folder: RunFolder, joined: Path) -> None:
 
 def estimate(config: SFTConfig, sources: Sources, paces: Paces = NO_PACES) -> Estimate:
     """Rows are counted where they are there; on a CPU seconds are at a measured pace."""
-    from ponder.plan.devices import this_cpu, this_gpu
+    from ponder.plan.devices import device_for
     from ponder.plan.memory import Sizes
     from ponder.plan.read import read_shape
     from ponder.plan.supervised import Texts, update_cost
@@ -98,7 +98,7 @@ def estimate(config: SFTConfig, sources: Sources, paces: Paces = NO_PACES) -> Es
     _check_unnamed(config)
     model = expected_model(sources, config.model)
     shape = read_shape(model)
-    device = (None if config.device == "cpu" else this_gpu()) or this_cpu()
+    device = device_for(config.device)
     amount = amount_of(sources.get("data", ()))
     limit = min(config.data.max_tokens, shape.context_tokens or config.data.max_tokens)
     tokens = amount.tokens(limit)

@@ -120,10 +120,10 @@ def nothing_kept(config: PreferencesConfig, card: Mapping[str, object]) -> Ponde
 
 def estimate(config: PreferencesConfig, sources: Sources, paces: Paces = NO_PACES) -> Estimate:
     """Rows at most, samples on the disk, memory, and seconds unless a model judges."""
-    from ponder.plan.devices import this_cpu, this_gpu
+    from ponder.plan.devices import device_for
 
     model = expected_model(sources, config.model)
-    device = (None if config.device == "cpu" else this_gpu()) or this_cpu()
+    device = device_for(config.device)
     samples = config.num_prompts * config.group_size
     is_pairs = config.objective == "pairwise"
     judge = {"judge": config.judge.model} if config.judge.by == "model" else {}

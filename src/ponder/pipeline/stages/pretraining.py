@@ -44,7 +44,7 @@ def told(metrics: Mapping[str, float]) -> str:
 
 def estimate(config: PretrainConfig, sources: Sources, paces: Paces = NO_PACES) -> Estimate:
     """The size, and on a CPU seconds at a measured pace; making the corpus is not counted."""
-    from ponder.plan.devices import this_gpu
+    from ponder.plan.devices import device_for
 
     shape = config.architecture
     head = shape.hidden_size // shape.num_heads
@@ -53,7 +53,7 @@ def estimate(config: PretrainConfig, sources: Sources, paces: Paces = NO_PACES) 
     parameters = shape.num_layers * layer + shape.vocab_size * shape.hidden_size
     rows = config.steps * config.batch_tokens // config.sequence_length
     found = Estimate(bytes=parameters * _CHECKPOINT_BYTES, rows=rows, memory=16.0 * parameters)
-    on_gpu = config.device != "cpu" and this_gpu() is not None
+    on_gpu = device_for(config.device).is_gpu
     pace = None if on_gpu else paces.pretraining(shape)
     if pace is None:
         return found

@@ -51,15 +51,14 @@ def estimate(config: RLConfig, sources: Sources, paces: Paces = NO_PACES) -> Est
     from ponder.plan.beside import weights_beside
     from ponder.plan.constants import FIRST_CALL_SECONDS
     from ponder.plan.demand import demand_of
-    from ponder.plan.devices import this_cpu, this_gpu
+    from ponder.plan.devices import device_for
     from ponder.plan.memory import trained_numbers
     from ponder.plan.plan import make_plan
     from ponder.plan.read import read_shape
 
     model = expected_model(sources, config.model)
     shape = read_shape(model)
-    device = None if config.device == "cpu" else this_gpu()
-    device = device or this_cpu()
+    device = device_for(config.device)
     beside = weights_beside(_reward_models(config, sources), config.dtype)
     plan = make_plan(demand_of(config, on_gpu=device.is_gpu, beside=beside), shape, device)
     state = _MOMENTS + _MASTER * plan.demand.has_masters

@@ -49,14 +49,14 @@ def _check_unnamed(config: RewardModelConfig) -> None:
 
 def estimate(config: RewardModelConfig, sources: Sources, paces: Paces = NO_PACES) -> Estimate:
     """Rows are counted where they are there; on a CPU seconds are at a measured pace."""
-    from ponder.plan.devices import this_cpu, this_gpu
+    from ponder.plan.devices import device_for
     from ponder.plan.memory import Sizes
     from ponder.plan.read import read_shape
     from ponder.plan.supervised import Texts, update_cost
 
     _check_unnamed(config)
     shape = read_shape(expected_model(sources, config.model))
-    device = (None if config.device == "cpu" else this_gpu()) or this_cpu()
+    device = device_for(config.device)
     amount = amount_of(sources.get("data", ()))
     per_prompt = 2 if config.objective == "pairwise" else 1
     tokens = amount.tokens(config.data.max_tokens * per_prompt)

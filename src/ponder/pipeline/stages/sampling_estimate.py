@@ -85,9 +85,9 @@ def _sampling(
 ) -> tuple[float | None, float, bool]:
     """Seconds (None where the device's speed is not known), bytes (all weights, keys and values),
     and whether that is on a GPU. PonderError where the models do not fit together."""
-    from ponder.plan.devices import this_cpu, this_gpu
+    from ponder.plan.devices import device_for
 
-    device = (None if config.device == "cpu" else this_gpu()) or this_cpu()
+    device = device_for(config.device)
     demand = sampling_demand(work_of(config), config.engine, device.is_gpu)
     parts = held_while_sampling(model, demand, device, others)
     whole = replace(demand, prompts=config.collect.num_problems)
