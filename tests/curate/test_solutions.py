@@ -66,6 +66,21 @@ def test_variations_are_other_problems_with_their_answers(data: Path) -> None:
     assert rows != rows_of(config(data, variations=3, seed=1))
 
 
+def test_rows_of_calculations_come_last(data: Path) -> None:
+    rows = rows_of(config(data, calculations=4))
+    assert rows[:2] == rows_of(config(data))
+    added = rows[2:]
+    assert [row.id for row in added] == [f"calculations/{n}" for n in range(4)]
+    for row in added:
+        assert row.source == "calculations"
+        assert row.prompt == f"Q: {row.question}"
+        assert row.completion.endswith(f"<answer>{row.metadata['answer']}</answer>")
+        assert not format_fault(row.completion)
+    assert added != rows_of(config(data, calculations=4, seed=1))[2:]
+    assert SOLUTIONS.estimate(config(data, calculations=4), {}).rows == 6
+    assert "4 rows of calculations" in SOLUTIONS.describe(config(data, calculations=4))
+
+
 def test_processes_do_not_change_the_rows(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = [
         json.dumps({"question": f"{TRAIN[0][0]} {i}", "answer": TRAIN[0][1]}) for i in range(60)

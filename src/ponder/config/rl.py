@@ -54,6 +54,8 @@ class ProblemsConfig(Config):
     """Number of training problems that a procedural task or a mixture makes."""
     share: tuple[float, float] = (0.0, 1.0)
     """Part of the training problems: [0, 0.7] has none in common with [0.7, 1] (not tasks)."""
+    new_numbers: int = Field(default=0, ge=0)
+    """Ask each training problem so many times more, with other numbers (gsm8k, math)."""
 
     @model_validator(mode="after")
     def _one_source(self) -> ProblemsConfig:
@@ -69,6 +71,9 @@ class ProblemsConfig(Config):
         if self.share != (0.0, 1.0) and (self.task or self.mixture):
             fix = "only for files and data sets: these problems are made, not read"
             raise PonderError("problems.share", list(self.share), fix)
+        if self.new_numbers and self.name is None:
+            fix = 'only for named sources with worked solutions, e.g. problems.name = "gsm8k"'
+            raise PonderError("problems.new_numbers", self.new_numbers, fix)
         return self
 
 

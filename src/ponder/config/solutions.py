@@ -27,6 +27,8 @@ class SolutionsConfig(Config):
     template: TemplateConfig = TemplateConfig()
     variations: int = Field(default=0, ge=0)
     """Also: the same problem with other numbers, calculated anew, up to so many times."""
+    calculations: int = Field(default=0, ge=0)
+    """Also so many rows of plain calculations, as solutions have them (for small models)."""
 
     @model_validator(mode="after")
     def _is_a_named_source(self) -> SolutionsConfig:

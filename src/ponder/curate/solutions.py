@@ -11,6 +11,7 @@ from random import Random
 from ponder.config.solutions import SolutionsConfig
 from ponder.curate.row import Row
 from ponder.errors import PonderError
+from ponder.problems.calculations import calculations
 from ponder.problems.solved import Solved, solved_problems
 from ponder.problems.variations import Variation, variations
 from ponder.problems.worked import without_marks
@@ -31,7 +32,8 @@ _DEADLINE_SECONDS = 600.0
 
 
 def solution_rows(config: SolutionsConfig, make_prompt: MakePrompt) -> Iterator[Row]:
-    """Of each training problem its own solution, then its variations, in the source's order.
+    """Of each training problem its own solution, then its variations, in the source's order; then
+    rows of plain calculations.
 
     The variations are made by one process per core, few problems ahead of what is read. A row
     whose completion would not be judged correct is left out.
@@ -45,6 +47,8 @@ def solution_rows(config: SolutionsConfig, make_prompt: MakePrompt) -> Iterator[
             row = _row(solved.problem, variation, number, make_prompt)
             if row is not None:
                 yield row
+    for number in range(config.calculations):
+        yield _calculations_row(number, config.seed, make_prompt)
 
 
 def completion_of(solution: str, answer: str) -> str:
@@ -122,4 +126,17 @@ def _row(
             "answer": variation.answer,
             "problem_id": problem.id,
         },
+    )
+
+
+def _calculations_row(number: int, seed: int, make_prompt: MakePrompt) -> Row:
+    name = f"calculations/{number}"
+    made = calculations(Random(derive_seed(seed, "calculations", number)))
+    return Row(
+        id=name,
+        prompt=make_prompt(Problem(name, made.question, made.answer, "exact")),
+        completion=completion_of(made.solution, made.answer),
+        domain="math",
+        source="calculations",
+        metadata={"question": made.question, "answer": made.answer, "problem_id": name},
     )

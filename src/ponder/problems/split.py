@@ -8,13 +8,15 @@ from ponder.problems.kinds import source_kind
 from ponder.problems.mixture import mixture_problems
 from ponder.problems.problem_set import ProblemSet
 from ponder.problems.procedural import procedural_problems
+from ponder.problems.renumbered import with_new_numbers
 from ponder.problems.tabular import tabular_problems
 
 __all__ = ["ProblemSet", "build_problems", "fingerprint", "is_heldout"]
 
 
 def build_problems(config: ProblemsConfig, seed: int) -> ProblemSet:
-    """The problems of a config; ``seed`` decides which ones a procedural task makes for training.
+    """The problems of a config; ``seed`` decides which ones a procedural task makes for training,
+    and which numbers a problem is asked with again.
 
     Train and held-out are disjoint by fingerprint: the fingerprint itself decides the side (one
     question in ten is held out), or, where a held-out split is given, its questions leave the
@@ -28,4 +30,5 @@ def build_problems(config: ProblemsConfig, seed: int) -> ProblemSet:
         return procedural_problems(config, seed)
     if kind == "mixture":
         return mixture_problems(config, seed)
-    return tabular_problems(config)
+    made = tabular_problems(config)
+    return with_new_numbers(made, config, seed) if config.new_numbers else made

@@ -64,6 +64,7 @@ def estimate(config: SolutionsConfig, sources: Sources, paces: Paces = NO_PACES)
     from ponder.problems.solved import solved_problems
 
     rows = sum(1 for _ in solved_problems(config.problems)) * (1 + config.variations)
+    rows += config.calculations
     model = expected_model(sources, config.model)
     return Estimate(bytes=float(_BYTES * rows), rows=rows, model=model, row_tokens=_BYTES / 4)
 
@@ -71,7 +72,8 @@ def estimate(config: SolutionsConfig, sources: Sources, paces: Paces = NO_PACES)
 def describe(config: SolutionsConfig) -> str:
     """The source, and how often it is varied."""
     more = f", with up to {config.variations} variations each" if config.variations else ""
-    return f"worked solutions of {config.problems.name}{more}"
+    plain = f", {config.calculations:,} rows of calculations" if config.calculations else ""
+    return f"worked solutions of {config.problems.name}{more}{plain}"
 
 
 def files(config: SolutionsConfig) -> Mapping[str, Path]:
