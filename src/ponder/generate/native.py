@@ -44,7 +44,7 @@ def native_kernel(key_dim: int, value_dim: int) -> Kernel | None:
     if key_dim % KEY_MULTIPLE or value_dim % VALUE_MULTIPLE:
         return None
     sizes = (f"-DKEY_DIM={key_dim}", f"-DVALUE_DIM={value_dim}")
-    with tempfile.TemporaryDirectory(prefix="ponder-native-") as folder:
+    with tempfile.TemporaryDirectory(prefix="ponder-", ignore_cleanup_errors=True) as folder:
         library = str(Path(folder) / "kernel.so")
         command = [os.environ.get("CXX", "c++"), *OPTIONS, *sizes, str(SOURCE), "-o", library]
         try:
