@@ -104,9 +104,36 @@ def test_greedy_tokens_are_those_of_generate(num_threads, num_kv_heads) -> None:
         assert [each.token_ids for each in group] == [expected.tolist()] * 2
 
 
+@needs_kernel
+def test_a_compiler_may_have_arguments_and_must_end(monkeypatch) -> None:
+    monkeypatch.setitem(os.environ, "CXX", f"nice {os.environ.get('CXX', 'c++')}")
+    assert native_kernel.__wrapped__(32, 32) is not None
+    monkeypatch.setitem(os.environ, "CXX", "sh -c 'sleep 60'")
+    monkeypatch.setattr("ponder.generate.native.COMPILER_SECONDS", 0.1)
+    assert native_kernel.__wrapped__(32, 32) is None
+
+
+@needs_kernel
+def test_another_default_dtype_changes_no_token() -> None:
+    model, tokenizer = make_tiny_model(1, hidden_size=128, init_std=0.1)
+    prompts = random_prompts([5, 40])
+
+    def sampled() -> list[list[int]]:
+        groups = LocalGenerator(model, tokenizer).generate(prompts, 2, Sampling(0.0), seed=0)
+        return [each.token_ids for group in groups for each in group]
+
+    expected = sampled()
+    for dtype in (torch.bfloat16, torch.float64):
+        torch.set_default_dtype(dtype)
+        try:
+            assert sampled() == expected
+        finally:
+            torch.set_default_dtype(torch.float32)
+
+
 def test_without_a_compiler_or_for_other_sizes_there_is_none(monkeypatch) -> None:
     assert native_kernel(30, 32) is None
     assert native_kernel(32, 48) is None
-    for compiler in ("no-such-compiler", "false"):
+    for compiler in ("no-such-compiler", "false", "true", "", "c++ '"):
         monkeypatch.setitem(os.environ, "CXX", compiler)
         assert native_kernel.__wrapped__(32, 32) is None

@@ -191,6 +191,10 @@ def test_a_package_without_its_subpackages(tmp_path: Path, monkeypatch: pytest.M
     assert [a == b for a, b in zip(before, deeper, strict=True)] == [False, True]
     (package / "near.py").write_text("a = 2\n")
     assert found()[1] != deeper[1]
+    (package / "deep" / "kernel.cpp").write_text("int a = 1;")
+    native = found()
+    (package / "deep" / "kernel.cpp").write_text("int a = 2;")
+    assert [a == b for a, b in zip(native, found(), strict=True)] == [False, True]
 
 
 def test_differences_are_told_in_words(tmp_path: Path) -> None:

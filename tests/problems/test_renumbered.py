@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from ponder.config.rl import ProblemsConfig
+from ponder.config.rl import WORKED_PROBLEMS, ProblemsConfig
+from ponder.config.solutions import SolutionsConfig
 from ponder.errors import PonderError
 from ponder.problems.fingerprint import fingerprint
 from ponder.problems.renumbered import Renumbered
-from ponder.problems.solved import Solved
+from ponder.problems.solved import SOLUTIONS, Solved
 from ponder.problems.split import ProblemSet, build_problems
 from ponder.types import Problem
 
@@ -71,11 +72,10 @@ def test_a_held_out_question_is_never_made() -> None:
         source[31]
 
 
-def test_sources_without_solutions_are_refused(folder: Path) -> None:
-    with pytest.raises(PonderError, match="new_numbers"):
-        ProblemsConfig(task="gcd", new_numbers=2)
-    (folder / "train.jsonl").write_text(
-        json.dumps({"Body": "There are 3.", "Question": "How many?", "Answer": "3"})
-    )
-    with pytest.raises(PonderError, match="no worked solutions"):
-        build_problems(ProblemsConfig(name="svamp", path=folder / "train.jsonl", new_numbers=2), 0)
+def test_sources_without_solutions_are_refused() -> None:
+    for source in ({"task": "gcd"}, {"name": "svamp"}, {"path": "x.jsonl"}):
+        with pytest.raises(PonderError, match="new_numbers.*gsm8k, math"):
+            ProblemsConfig(**source, new_numbers=2)
+    assert set(WORKED_PROBLEMS) == set(SOLUTIONS)
+    with pytest.raises(PonderError, match="variations"):
+        SolutionsConfig(problems=ProblemsConfig(name="gsm8k", new_numbers=2))

@@ -60,18 +60,39 @@ def test_without_marks_equations_stay() -> None:
     )
 
 
+CHAIN = "Ann has 5 bags of 14 sweets, gives 9 to Bob, and eats half of the rest of a bag."
+CHAIN_SOLUTION = "She has 5*14 = <<5*14=70>>70 sweets.\nThen 70-9 = <<70-9=61>>61 are left."
+
+
 def test_variations_are_calculated_anew() -> None:
-    made = vary(QUESTION, SOLUTION, "31")
+    made = vary(CHAIN, CHAIN_SOLUTION, "61")
     assert len(made) == len({v.question for v in made}) == 8
     for variation in made:
         worked = read_worked(variation.solution)  # None if a result did not follow
         assert worked is not None
         assert worked.steps[-1].result == variation.answer
-        total, _, given = (int(n) for n in _digits(variation.question))
-        assert str(total - given) == variation.answer
-        assert f"{total}-{given} = <<" in variation.solution
+        bags, each, given = (int(n) for n in _digits(variation.question))
+        assert str(bags * each - given) == variation.answer
+        assert f"{bags * each}-{given} = <<" in variation.solution
         assert "half of the rest" in variation.question
-    assert made == vary(QUESTION, SOLUTION, "31")
+    assert made == vary(CHAIN, CHAIN_SOLUTION, "61")
+
+
+def test_a_step_that_leads_nowhere_leaves_a_doubt() -> None:
+    assert vary(QUESTION, SOLUTION, "31") == []  # the 8 sweets of a bag are not used again
+    grams = "4 dogs eat 250 grams each a day. How many kilograms is that in 14 days?"
+    solution = (
+        "4*250 = <<4*250=1000>>1000 grams.\n1.000 grams is 1 kilogram, 14*1 = <<14*1=14>>14 kg."
+    )
+    assert vary(grams, solution, "14") == []
+
+
+def test_weekdays_are_five() -> None:
+    asked = "A shop sells 10 cups an hour on weekdays and is open 5 hours. How many in a week?"
+    solution = "10*5 = <<10*5=50>>50 a day.\nThat is 50*5 = <<50*5=250>>250."
+    made = vary(asked, solution, "250")
+    assert made
+    assert all("open 5 hours" in variation.question for variation in made)
 
 
 def _digits(text: str) -> list[str]:

@@ -17,6 +17,8 @@ NamedProblems = Literal[
     "gsm8k", "math", "math500", "aime25", "amc23", "svamp", "cmath", "aqua", "mmlu_stem",
     "knights_knaves", "mbpp", "humaneval",
 ]  # fmt: skip
+WORKED_PROBLEMS = ("gsm8k", "math")
+"""Those whose rows have a worked solution."""
 
 
 class ProblemsConfig(Config):
@@ -71,8 +73,8 @@ class ProblemsConfig(Config):
         if self.share != (0.0, 1.0) and (self.task or self.mixture):
             fix = "only for files and data sets: these problems are made, not read"
             raise PonderError("problems.share", list(self.share), fix)
-        if self.new_numbers and self.name is None:
-            fix = 'only for named sources with worked solutions, e.g. problems.name = "gsm8k"'
+        if self.new_numbers and self.name not in WORKED_PROBLEMS:
+            fix = f"only for sources with worked solutions ({', '.join(WORKED_PROBLEMS)}); else 0"
             raise PonderError("problems.new_numbers", self.new_numbers, fix)
         return self
 

@@ -35,4 +35,7 @@ class SolutionsConfig(Config):
         if self.problems.name is None:
             fix = 'name a source with worked solutions: problems.name = "gsm8k" (path: its copy)'
             raise PonderError("problems.name", None, fix)
+        if self.problems.new_numbers:
+            fix = "is for RL; here variations does that"
+            raise PonderError("problems.new_numbers", self.problems.new_numbers, fix)
         return self

@@ -122,7 +122,8 @@ class DecodeBatch:
         place = torch.arange(width * PAGE_TOKENS, device=device)
         seen = place < cached.unsqueeze(1)
         seen |= (place >= first_own.unsqueeze(1)) & (place < self._column.unsqueeze(1))
-        self._bias = torch.zeros(seen.shape, device=device).masked_fill_(~seen, -torch.inf)
+        bias = torch.zeros(seen.shape, dtype=torch.float32, device=device)
+        self._bias = bias.masked_fill_(~seen, -torch.inf)
         self._row = torch.arange(len(seen), device=device)
 
     def begin_step(self) -> None:

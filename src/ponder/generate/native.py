@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shlex
 import subprocess
 import tempfile
 from collections.abc import Callable
@@ -22,7 +23,8 @@ SOURCE = Path(__file__).with_name("decode_attention.cpp")
 OPTIONS = ("-O3", "-march=native", "-std=c++17", "-fopenmp", "-shared", "-fPIC", "-w")
 KEY_MULTIPLE, VALUE_MULTIPLE = 4, 32
 """What the head dimensions of keys and of values must be multiples of."""
-
+COMPILER_SECONDS = 60
+"""A compiler that takes longer counts as none (it takes half a second)."""
 
 Kernel: TypeAlias = Callable[[Any], None]
 
@@ -44,14 +46,15 @@ def native_kernel(key_dim: int, value_dim: int) -> Kernel | None:
     if key_dim % KEY_MULTIPLE or value_dim % VALUE_MULTIPLE:
         return None
     sizes = (f"-DKEY_DIM={key_dim}", f"-DVALUE_DIM={value_dim}")
-    with tempfile.TemporaryDirectory(prefix="ponder-", ignore_cleanup_errors=True) as folder:
-        library = str(Path(folder) / "kernel.so")
-        command = [os.environ.get("CXX", "c++"), *OPTIONS, *sizes, str(SOURCE), "-o", library]
-        try:
-            subprocess.run(command, capture_output=True, check=True)
+    try:
+        with tempfile.TemporaryDirectory(prefix="ponder-", ignore_cleanup_errors=True) as folder:
+            library = str(Path(folder) / "kernel.so")
+            compiler = shlex.split(os.environ.get("CXX", "c++"))
+            command = [*compiler, *OPTIONS, *sizes, str(SOURCE), "-o", library]
+            subprocess.run(command, capture_output=True, check=True, timeout=COMPILER_SECONDS)
             kernel = ctypes.CDLL(library).attend
-        except (OSError, subprocess.CalledProcessError):
-            return None
+    except (OSError, ValueError, IndexError, AttributeError, subprocess.SubprocessError):
+        return None
     kernel.restype = None
     return kernel
 
@@ -80,6 +83,8 @@ def attend_natively(
     out = query.new_empty(num_rows, num_heads, new[1].shape[-1])
     inputs = [x.contiguous() for x in (query, *new)]
     tensors = (*inputs, *cache, page_table, *where, bias, out)
+    assert all(tensor.is_contiguous() for tensor in tensors), "the kernel knows no strides"
+    assert bias.dtype is torch.float32, bias.dtype
     num_kv_heads = new[0].shape[1]
     step = _Step(
         *(x.data_ptr() for x in tensors),

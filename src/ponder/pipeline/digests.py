@@ -58,7 +58,8 @@ def size_of(path: Path) -> int:
 
 def digest_code(names: Iterable[str]) -> dict[str, str]:
     """By name, the digest of source files: of a module, of a package with all below it, or
-    ("package.*") of the modules of a package without its subpackages. Nothing is imported."""
+    ("package.*") of the modules of a package without its subpackages. Nothing is imported.
+    A package's C++ counts as its Python does."""
     return {name: _digest_source(name) for name in sorted(names)}
 
 
@@ -71,7 +72,8 @@ def _digest_source(name: str) -> str:
     origin = Path(spec.origin)
     if not spec.submodule_search_locations:
         return _sha256(origin)[:LENGTH]
-    files = sorted(origin.parent.glob("*.py" if name != package else "**/*.py"))
+    below = "" if name != package else "**/"
+    files = sorted(f for end in ("py", "cpp") for f in origin.parent.glob(f"{below}*.{end}"))
     return digest_value(
         [[file.relative_to(origin.parent).as_posix(), _sha256(file)] for file in files]
     )

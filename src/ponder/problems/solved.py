@@ -27,10 +27,11 @@ class _Field:
     before: str = ""
 
 
-_SOLUTIONS: Mapping[str, _Field] = {
+SOLUTIONS: Mapping[str, _Field] = {
     "gsm8k": _Field("answer", before="####"),
     "math": _Field("solution"),
 }
+"""By the value of ``problems.name``."""
 
 
 def solved_problems(config: ProblemsConfig) -> Iterator[Solved]:
@@ -39,9 +40,9 @@ def solved_problems(config: ProblemsConfig) -> Iterator[Solved]:
     Raises:
         PonderError: a source without worked solutions, or one that cannot be read.
     """
-    field = _SOLUTIONS.get(config.name or "")
+    field = SOLUTIONS.get(config.name or "")
     if field is None:
-        fix = f"its rows have no worked solutions; use one of {', '.join(_SOLUTIONS)}"
+        fix = f"its rows have no worked solutions; use one of {', '.join(SOLUTIONS)}"
         raise PonderError("problems.name", config.name, fix)
     rows = {row.place: row.fields for row in raw_rows(config)}
     train = tabular_problems(config).train

@@ -38,7 +38,8 @@ _SAID: Mapping[str, tuple[int, ...]] = {
     "day": (24, 7), "days": (24, 7), "daily": (7,), "hour": (60,), "hours": (60,), "minute": (60,),
     "minutes": (60,), "month": (4, 12, 30), "months": (4, 12, 30), "monthly": (12,),
     "year": (12, 52, 365), "years": (12, 52, 365), "foot": (12,), "feet": (12,), "inches": (12,),
-    "score": (20,), "decade": (10,), "century": (100,),
+    "score": (20,), "decade": (10,), "century": (100,), "weekday": (5,), "weekdays": (5,),
+    "workday": (5,), "workdays": (5,), "monday": (5, 7), "friday": (5, 7),
 }  # fmt: skip
 """Numbers that a word of the question stands for."""
 _ALWAYS = frozenset({Fraction(1), Fraction(2), Fraction(100), Fraction(1, 2), Fraction(1, 100)})
@@ -119,7 +120,7 @@ def _is_number(answer: str) -> bool:
 def _free_numbers(question: str, worked: Worked, known: _Known) -> list[int]:
     """The numbers of the question that may become others, in ascending order."""
     results = {evaluate(step.result) for step in worked.steps}
-    used = {value_of(n[0]) for step in worked.steps for n in numbers_in(step.expression)}
+    used = _used(worked)
     used |= {n for n in known.percentages if used & {n / 100, 1 - n / 100, 1 + n / 100}}
     words = _values_of_words(question) | _values_of_words(_text_of(worked))
     unsure, seen = set(words), set()
@@ -133,6 +134,16 @@ def _free_numbers(question: str, worked: Worked, known: _Known) -> list[int]:
             unsure.add(value)
     free = {v for v in seen if v.denominator == 1 and v >= _SMALLEST and v in used}
     return sorted(int(v) for v in free - unsure - results - _ALWAYS)
+
+
+def _used(worked: Worked) -> set[Fraction]:
+    """The numbers that the steps calculate with; none if a step's result is not used again."""
+    used = {_result(worked.steps[-1].result)}
+    for step in reversed(worked.steps):
+        if evaluate(step.result) not in used:
+            return set()
+        used |= {value_of(n[0]) for n in numbers_in(step.expression)}
+    return used
 
 
 def _known_numbers(question: str) -> _Known:
