@@ -74,7 +74,7 @@ def test_a_held_out_question_is_never_made() -> None:
 
 def test_sources_without_solutions_are_refused() -> None:
     for source in ({"task": "gcd"}, {"name": "svamp"}, {"path": "x.jsonl"}):
-        with pytest.raises(PonderError, match="new_numbers.*gsm8k, math"):
+        with pytest.raises(PonderError, match=r"new_numbers.*gsm8k, math"):
             ProblemsConfig(**source, new_numbers=2)
     assert set(WORKED_PROBLEMS) == set(SOLUTIONS)
     with pytest.raises(PonderError, match="variations"):
