@@ -1,5 +1,5 @@
 // Attention of a decoding step on a CPU, as attend_by_matmul computes it; native.py compiles and
-// calls this. KEY_DIM and VALUE_DIM come from the compiler's command line.
+// calls this. KEY_DIM, VALUE_DIM and PAGE (tokens) come from the compiler's command line.
 //
 // Keys are [pages, kv_heads, KEY_DIM, PAGE] and values [pages, kv_heads, PAGE, VALUE_DIM], so that
 // scores and outputs are both weighted sums of a table's rows.
@@ -15,7 +15,8 @@ constexpr int64_t LANES = 8;
 #else
 #error "slower than BagAttention without AVX2"
 #endif
-constexpr int64_t PAGE = 32, PARTS = 4;
+constexpr int64_t PARTS = 4;
+static_assert(PAGE % (2 * LANES) == 0 && VALUE_DIM % (2 * LANES) == 0 && KEY_DIM % PARTS == 0);
 
 typedef float vec __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 typedef int32_t ints __attribute__((vector_size(4 * LANES), aligned(4), may_alias));

@@ -19,6 +19,8 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
+from ponder.generate.pages import PAGE_TOKENS
+
 SOURCE = Path(__file__).with_name("decode_attention.cpp")
 OPTIONS = ("-O3", "-march=native", "-std=c++17", "-fopenmp", "-shared", "-fPIC", "-w")
 KEY_MULTIPLE, VALUE_MULTIPLE = 4, 32
@@ -45,7 +47,7 @@ def native_kernel(key_dim: int, value_dim: int) -> Kernel | None:
     """The kernel for these head dimensions; None where it takes others, or can't be compiled."""
     if key_dim % KEY_MULTIPLE or value_dim % VALUE_MULTIPLE:
         return None
-    sizes = (f"-DKEY_DIM={key_dim}", f"-DVALUE_DIM={value_dim}")
+    sizes = (f"-DKEY_DIM={key_dim}", f"-DVALUE_DIM={value_dim}", f"-DPAGE={PAGE_TOKENS}")
     try:
         with tempfile.TemporaryDirectory(prefix="ponder-", ignore_cleanup_errors=True) as folder:
             library = str(Path(folder) / "kernel.so")
