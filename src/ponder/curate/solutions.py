@@ -42,7 +42,7 @@ def solution_rows(config: SolutionsConfig, make_prompt: MakePrompt) -> Iterator[
         PonderError: the source cannot be read or has no worked solutions.
     """
     for solved, others in _varied(solved_problems(config.problems), config):
-        own = Variation(solved.problem.question, solved.solution, _plain(solved))
+        own = Variation(solved.problem.question, solved.solution, solved.answer)
         for number, variation in enumerate([own, *others]):
             row = _row(solved.problem, variation, number, make_prompt)
             if row is not None:
@@ -86,7 +86,7 @@ def _varied(
 
 def _tasks(block: Iterable[Solved], seed: int) -> list[Task]:
     return [
-        (s.problem.question, s.solution, _plain(s), derive_seed(seed, "variations", s.problem.id))
+        (s.problem.question, s.solution, s.answer, derive_seed(seed, "variations", s.problem.id))
         for s in block
     ]
 
@@ -99,10 +99,6 @@ def _answered(
         fix = f"a worker failed on the problems from here ({answer.detail}); try again"
         raise PonderError("variations", block[0].problem.id, fix)
     return zip(block, answer.value, strict=True)
-
-
-def _plain(solved: Solved) -> str:
-    return solved.problem.answer.replace(",", "")
 
 
 def _row(

@@ -93,7 +93,7 @@ class DecodeBatch:
         self.steps_left = min(row.room for row in rows)
         self._pool = pool
         self._bags: dict[tuple[int, ...], BagAttention] = {}
-        self._on_cpu = pool.device.type == "cpu" and pool.dtype is torch.float32
+        self._in_float32_on_cpu = pool.device.type == "cpu" and pool.dtype is torch.float32
         self._build(rows)
 
     def _build(self, rows: list[Sequence]) -> None:
@@ -162,14 +162,14 @@ class DecodeBatch:
         """Store ``new`` in ``cache``, then [N, heads, E]: in the fastest way that there is."""
         keys, values = cache
         where = (self._page, self._place)
-        kernel = native_kernel(keys.shape[2], values.shape[3]) if self._on_cpu else None
+        kernel = native_kernel(keys.shape[2], values.shape[3]) if self._in_float32_on_cpu else None
         if kernel is not None:
             table, bias = self._page_table, self._bias
             return attend_natively(kernel, query, new, cache, table, where, bias, scale)
         keys[self._page, :, :, self._place] = new[0]
         values[self._page, :, self._place] = new[1]
         bias = self._bias.unsqueeze(1)
-        if not self._on_cpu:
+        if not self._in_float32_on_cpu:
             return attend_by_matmul(query, keys, values, self._page_table, bias, scale)
         shape = (query.shape[1], *keys.shape[1:3])
         if shape not in self._bags:

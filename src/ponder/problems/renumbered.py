@@ -73,7 +73,7 @@ class Renumbered:
         if place not in self._made:
             solved = self.problems[place]
             rng = Random(derive_seed(self.seed, "new numbers", solved.problem.id))
-            answer = solved.problem.answer.replace(",", "")
-            made = variations(solved.problem.question, solved.solution, answer, self.times, rng)
+            question, answer = solved.problem.question, solved.answer
+            made = variations(question, solved.solution, answer, self.times, rng)
             self._made[place] = [v for v in made if fingerprint(v.question) not in self.excluded]
         return self._made[place]

@@ -18,6 +18,11 @@ class Solved:
     problem: Problem
     solution: str
 
+    @property
+    def answer(self) -> str:
+        """The reference answer in plain digits, without thousands' commas."""
+        return self.problem.answer.replace(",", "")
+
 
 @dataclass(frozen=True, slots=True)
 class _Field:
