@@ -287,10 +287,10 @@ class EvalConfig(Config):
 
 
 class CheckpointConfig(Config):
-    """When the run's state is written."""
+    """When the run's state is written; at the end and on Ctrl-C it always is."""
 
-    every: int = Field(default=10, ge=1)
-    """Steps between checkpoints (one is always written at the end and on Ctrl-C)."""
+    every: int = Field(default=0, ge=0)
+    """Steps between checkpoints; 0: half a minute, longer where they would take 5 % of the time."""
     minutes: float = Field(default=10.0, gt=0)
     """After a step, a checkpoint is also written if the last one is older than this."""
     keep: int = Field(default=2, ge=1)

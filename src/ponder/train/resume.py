@@ -65,7 +65,7 @@ def _refuse_lost_checkpoints(run: RunFolder, every: int) -> None:
     """Beginning again would delete the rest of a run that once had a checkpoint."""
     rows = read_metrics(run.metrics_path)
     was_written = any("time/checkpoint_seconds" in row for row in rows)  # by minutes, say
-    if was_written or (rows and rows[-1]["step"] >= every):
+    if was_written or (every and rows and rows[-1]["step"] >= every):
         fix = (
             f"its metrics go to step {rows[-1]['step']}, but there is no checkpoint left to go on "
             "from: put one back into checkpoints/, or start a new run in another folder"

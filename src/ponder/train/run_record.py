@@ -24,6 +24,9 @@ from ponder.train.kept_evaluations import KeptEvaluations
 from ponder.train.observer import Phase, RunInfo, RunObserver
 from ponder.train.summary import Summary
 
+_SHORTEST_PAUSE, _SHARE = 30.0, 0.05
+"""Seconds between two checkpoints, and the part of a run's time that they may take."""
+
 
 class Recorded(Protocol):
     """What a record must know of a session."""
@@ -50,8 +53,10 @@ class RunRecord(Generic[SessionT]):
     def __init__(self, run: RunFolder, session: SessionT, observer: RunObserver) -> None:
         self.run, self.session, self.observer = run, session, observer
         self._started = self._saved = time.perf_counter()
+        self._pause = _SHORTEST_PAUSE
         self._store = CheckpointStore(run.checkpoints_dir, session.config.checkpoint.keep)
-        self._sinks: list[Sink] = [MetricsWriter(run.metrics_path)]
+        self._metrics = MetricsWriter(run.metrics_path)
+        self._sinks: list[Sink] = [self._metrics]
         self._times: dict[str, float] = {}
         self._evaluations = KeptEvaluations(run)
 
@@ -74,17 +79,22 @@ class RunRecord(Generic[SessionT]):
         latest = self._store.latest()
         if latest is not None and checkpoint_step(latest) == next_step:
             return
+        began = time.perf_counter()
         with self.phase(next_step - 1, "checkpoint"):
+            self._metrics.sync()
             self._store.save(
                 next_step, lambda folder: self.session.save(folder, next_step, self.seconds)
             )
         self._saved = time.perf_counter()
+        self._pause = max(_SHORTEST_PAUSE, (self._saved - began) / _SHARE)
 
     def is_checkpoint_due(self, next_step: int) -> bool:
-        """Whether so many steps or minutes have gone by (``CheckpointConfig``)."""
+        """Whether so many steps or so much time has gone by (``CheckpointConfig``)."""
         settings = self.session.config.checkpoint
-        is_old = time.perf_counter() - self._saved >= 60 * settings.minutes
-        return next_step % settings.every == 0 or is_old
+        age = time.perf_counter() - self._saved
+        if age >= 60 * settings.minutes:
+            return True
+        return next_step % settings.every == 0 if settings.every else age >= self._pause
 
     def close(self) -> None:
         for sink in self._sinks:

@@ -15,7 +15,14 @@ from ponder.config.recipes import to_toml
 from ponder.config.rl import RLConfig
 from ponder.errors import PonderError
 from ponder.evals.result import EvalResult
-from ponder.runlog import RunFolder, read_alarms, read_metrics, read_rollouts
+from ponder.runlog import (
+    CheckpointStore,
+    MetricsWriter,
+    RunFolder,
+    read_alarms,
+    read_metrics,
+    read_rollouts,
+)
 from ponder.train.observer import Phase, RunInfo
 from ponder.train.rl.loop import train
 from ponder.train.summary import Summary
@@ -120,6 +127,37 @@ def test_minutes_make_a_checkpoint_due(
     notebook, _, _ = run(tmp_path, settings)
     names = [name for name, _ in notebook.told if name.startswith("checkpoint")]
     assert names == [f"checkpoint {step}" for step in written]
+
+
+@pytest.mark.parametrize(
+    ("shortest", "share", "written"), [(0.0, 1e9, [0, 1, 2]), (0.0, 1e-9, [0, 2]), (1e9, 1e9, [2])]
+)
+def test_checkpoints_take_a_small_part_of_the_time(
+    tmp_path: Path,
+    settings: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    shortest: float,
+    share: float,
+    written: list[int],
+) -> None:
+    """Without ``every``: the first after the shortest pause, the next when the last is paid for."""
+    monkeypatch.setattr("ponder.train.run_record._SHORTEST_PAUSE", shortest)
+    monkeypatch.setattr("ponder.train.run_record._SHARE", share)
+    settings |= {"checkpoint": {"every": 0}, "steps": 3}
+    notebook, _, _ = run(tmp_path, settings)
+    names = [name for name, _ in notebook.told if name.startswith("checkpoint")]
+    assert names == [f"checkpoint {step}" for step in written]
+
+
+def test_rows_are_on_the_disk_before_their_checkpoint(
+    tmp_path: Path, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = []
+    monkeypatch.setattr(MetricsWriter, "sync", lambda self: done.append("sync"))
+    save = CheckpointStore.save
+    monkeypatch.setattr(CheckpointStore, "save", lambda *given: done.append("save") or save(*given))
+    run(tmp_path, settings)
+    assert done == ["sync", "save"] * 2
 
 
 def test_a_run_that_lost_a_checkpoint_of_minutes_is_left_alone(

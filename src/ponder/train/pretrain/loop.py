@@ -63,6 +63,7 @@ def pretrain(
                 report(step, row)
             is_last = step + 1 == config.steps or should_stop()
             if (step + 1) % config.checkpoint_every == 0 or is_last:
+                metrics.sync()
                 store.save(step + 1, lambda path: save(path, model, tokenizer, optimizer))
             if is_last:
                 break
