@@ -40,10 +40,11 @@ def test_training_never_looks_at_the_test_problems() -> None:
 
 def test_what_is_learnt_from_solutions_is_not_learnt_from_rewards() -> None:
     shares = {name: getattr(config, "problems", None) for name, config in CONFIGS.items()}
-    for name in ("solved", "reject"):
-        assert shares[name].share == (0.0, 0.7), name
-    for name in ("dev2", "control", "r1"):
-        assert shares[name].share == (0.7, 1.0), name
+    ((first, middle),) = {shares[name].share for name in ("solved", "reject")}
+    assert {shares[name].share for name in ("dev2", "control", "r1", "continued")} == {
+        (middle, 1.0)
+    }
+    assert first == 0.0 < middle < 1.0
     assert PIPELINE.stages["cold"].inputs == {"rows": ("solved",)}
     assert PIPELINE.stages["dev3"].inputs == {"data": ("reject",)}
 
@@ -62,3 +63,11 @@ def test_the_second_fine_tuning_starts_from_the_model_again() -> None:
     assert "model" not in PIPELINE.stages["dev3"].inputs
     assert PIPELINE.stages["reject"].inputs == {"model": ("dev2",), "general": ("cold",)}
     assert PIPELINE.stages["r1"].inputs == {"model": ("dev3",)}
+
+
+def test_what_r1_is_compared_with_has_as_many_steps_and_new_problems() -> None:
+    configs = [CONFIGS[name] for name in ("dev2", "r1", "continued")]
+    dev2, r1, continued = (one for one in configs if isinstance(one, RLConfig))
+    assert continued.model_copy(update={"name": r1.name, "seed": r1.seed}) == r1
+    assert continued.seed != dev2.seed
+    assert PIPELINE.stages["continued"].inputs == {"model": ("dev2",)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from ponder.config.rl import TemplateConfig
@@ -22,12 +23,19 @@ class PromptMaker:
         self.tokenizer = tokenizer
 
     def __call__(self, problem: Problem) -> Prompt:
-        text = render(self.template, problem.question, self.tokenizer)
-        if self.template.name == "chat":
-            ids = self.tokenizer.encode(text, add_special_tokens=False)
-        else:
-            ids = self._without_added_end(self.tokenizer.encode(text), text)
-        return Prompt(problem.id, text, tuple(ids))
+        return self.all([problem])[0]
+
+    def all(self, problems: Sequence[Problem]) -> list[Prompt]:
+        """A prompt for each, tokenized together (tokenizers does them in parallel)."""
+        texts = [render(self.template, one.question, self.tokenizer) for one in problems]
+        if not texts:
+            return []
+        is_chat = self.template.name == "chat"
+        encoded = self.tokenizer(texts, add_special_tokens=not is_chat)["input_ids"]
+        if not is_chat:
+            encoded = [self._without_added_end(*pair) for pair in zip(encoded, texts, strict=True)]
+        parts = zip(problems, texts, encoded, strict=True)
+        return [Prompt(problem.id, text, tuple(ids)) for problem, text, ids in parts]
 
     def _without_added_end(self, ids: list[int], text: str) -> list[int]:
         end = self.tokenizer.eos_token

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -145,17 +145,27 @@ class SampleReader:
         for some in _chunks(rows, _ROWS_AT_ONCE):
             texts = [row.completion for row in some]
             encoded = self.tokenizer(texts, add_special_tokens=False)["input_ids"]
-            for row, ids in zip(some, encoded, strict=True):
-                yield Sample(self._prompt(row), ids if ids[-1:] == [end] else [*ids, end])
+            for prompt, ids in zip(self._prompts(some), encoded, strict=True):
+                yield Sample(prompt, ids if ids[-1:] == [end] else [*ids, end])
 
-    def _prompt(self, row: SFTRow) -> list[int]:
-        if row.is_question:
-            return list(self._of_question(Problem(row.place, row.prompt, "")).token_ids)
-        if self.config.template.name == "chat":  # the text has its special tokens
-            return list(self.tokenizer.encode(row.prompt, add_special_tokens=False))
-        ids = list(self._of_prompt(Problem(row.place, row.prompt, "")).token_ids)
+    def _prompts(self, rows: Sequence[SFTRow]) -> list[list[int]]:
+        asked = iter(self._of_question.all([_as_problem(row) for row in rows if row.is_question]))
+        written = iter(self._written([row for row in rows if not row.is_question]))
+        return [list(next(asked).token_ids) if row.is_question else next(written) for row in rows]
+
+    def _written(self, rows: Sequence[SFTRow]) -> list[list[int]]:
+        """Of prompts that are the whole text already."""
+        if rows and self.config.template.name == "chat":  # the text has its special tokens
+            texts = [row.prompt for row in rows]
+            encoded: list[list[int]] = self.tokenizer(texts, add_special_tokens=False)["input_ids"]
+            return encoded
         begin = self.tokenizer.bos_token_id
-        return ids[1:] if begin is not None and ids[:2] == [begin, begin] else ids
+        made = [list(one.token_ids) for one in self._of_prompt.all([_as_problem(r) for r in rows])]
+        return [ids[1:] if begin is not None and ids[:2] == [begin, begin] else ids for ids in made]
+
+
+def _as_problem(row: SFTRow) -> Problem:
+    return Problem(row.place, row.prompt, "")
 
 
 def split_heldout(samples: Samples, wanted: int, seed: int) -> tuple[Samples, Samples | None]:
