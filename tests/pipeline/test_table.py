@@ -103,6 +103,25 @@ def test_the_fragment_for_the_report(paths: list[Path]) -> None:
     assert page.count("<th>") == 1 + len(STAGES) + 2 * 4
 
 
+@pytest.mark.parametrize(
+    ("values", "marked"),
+    [
+        ([0.5, 0.99999, 1.0], [1, 2]),  # both are shown as 100.0
+        ([0.99998, 0.99999, 1.0], []),
+        ([0.998, 0.5, 0.999], [2]),
+        ([None, 0.5, None], []),
+        ([None, 0.5, 0.4], [1]),
+    ],
+)
+def test_what_looks_equal_is_marked_alike(values: list[float | None], marked: list[int]) -> None:
+    columns = [
+        Column(str(n), {} if value is None else {("accuracy", "a"): Cell(value, None)})
+        for n, value in enumerate(values)
+    ]
+    (row,) = (row for row in StageTable(columns).rows() if row.cells)
+    assert list(row.best) == marked
+
+
 def test_equal_labels_are_numbered(tmp_path: Path) -> None:
     paths = [write(tmp_path / f"{n}.json", "R1", 0.5, ("a",)) for n in range(2)]
     assert text_of(paths)[0] == "R1 R1 (2)"

@@ -6,7 +6,7 @@ completions that a person could read, and language consistency.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
@@ -54,11 +54,11 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line of the table as text. ``best`` is the column to mark; a heading has no cells."""
+    """A line of the table as text. ``best`` are the columns to mark; a heading has no cells."""
 
     title: str
     cells: Sequence[tuple[str, str]] = ()
-    best: int | None = None
+    best: Collection[int] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class StageTable:
             for name in self.benchmarks:
                 cells = [column.cells.get((measure, name)) for column in self.columns]
                 texts = [_texts(cell, factor, decimals) for cell in cells]
-                yield Row(name, texts, _best(cells) if marks else None)
+                yield Row(name, texts, _best(cells, texts) if marks else ())
 
 
 def read_column(path: Path) -> Column:
@@ -193,7 +193,7 @@ def _needed(label: str, number: int, rows: Sequence[Row]) -> int:
 
 def _marked(row: Row, number: int) -> Text:
     value, error = row.cells[number]
-    return Text.assemble((value, "bold" if number == row.best else ""), (error, "dim"))
+    return Text.assemble((value, "bold" if number in row.best else ""), (error, "dim"))
 
 
 def to_markdown(table: StageTable) -> str:
@@ -205,8 +205,8 @@ def to_markdown(table: StageTable) -> str:
             lines.append([f"**{row.title}**", *("" for _ in table.columns)])
             continue
         cells = [value + error for value, error in row.cells]
-        if row.best is not None:
-            cells[row.best] = f"**{cells[row.best]}**"
+        for number in row.best:
+            cells[number] = f"**{cells[number]}**"
         lines.append([row.title, *cells])
     return "".join(
         "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines
@@ -223,7 +223,7 @@ def to_html(table: StageTable) -> str:
             body.append(f'<tr class="heading"><th colspan="{width}">{escape(row.title)}</th></tr>')
             continue
         cells = "".join(
-            f"<td{' class=best' * (number == row.best)}>{escape(value)}"
+            f"<td{' class=best' * (number in row.best)}>{escape(value)}"
             f'<span class="error">{escape(error)}</span></td>'
             for number, (value, error) in enumerate(row.cells)
         )
@@ -242,11 +242,14 @@ def _texts(cell: Cell | None, factor: float, decimals: int) -> tuple[str, str]:
     return f"{cell.value * factor:z,.{decimals}f}", error
 
 
-def _best(cells: Sequence[Cell | None]) -> int | None:
-    values = [cell.value if cell else float("-inf") for cell in cells]
-    best = max(range(len(values)), key=values.__getitem__, default=None)
-    different = {cell.value for cell in cells if cell}
-    return best if len(different) > 1 else None
+def _best(cells: Sequence[Cell | None], texts: Sequence[tuple[str, str]]) -> Collection[int]:
+    """The columns that show the highest value; none where all show the same."""
+    there = {number: cell.value for number, cell in enumerate(cells) if cell}
+    if not there:
+        return ()
+    shown = texts[max(there, key=there.__getitem__)][0]
+    best = [number for number in there if texts[number][0] == shown]
+    return best if len(best) < len(there) else ()
 
 
 def _number(value: Any) -> float | None:
