@@ -62,7 +62,7 @@ class MetricsWriter:
     """Appends rows to metrics.jsonl; a row survives a kill when ``write`` returns.
 
     Before a checkpoint ``sync`` makes it survive a power failure: what comes later is done again
-    anyway, and on the disks of some machines an fsync takes longer than a step.
+    anyway.
     Opening drops a half-written last line. On a full disk ``write`` raises PonderError and the
     file keeps its earlier rows and nothing else.
     """
