@@ -143,29 +143,35 @@ class SampleReader:
     def _samples(self, rows: Iterable[SFTRow]) -> Iterator[Sample]:
         end = self.tokenizer.eos_token_id
         for some in _chunks(rows, _ROWS_AT_ONCE):
-            texts = [row.completion for row in some]
-            encoded = self.tokenizer(texts, add_special_tokens=False)["input_ids"]
-            for prompt, ids in zip(self._prompts(some), encoded, strict=True):
-                yield Sample(prompt, ids if ids[-1:] == [end] else [*ids, end])
+            for is_question, alike in itertools.groupby(some, key=lambda row: row.is_question):
+                same = list(alike)
+                prompts = self._asked(same) if is_question else self._written(same)
+                completions = self._as_it_is([row.completion for row in same])
+                for prompt, ids in zip(prompts, completions, strict=True):
+                    yield Sample(prompt, ids if ids[-1:] == [end] else [*ids, end])
 
-    def _prompts(self, rows: Sequence[SFTRow]) -> list[list[int]]:
-        asked = iter(self._of_question.all([_as_problem(row) for row in rows if row.is_question]))
-        written = iter(self._written([row for row in rows if not row.is_question]))
-        return [list(next(asked).token_ids) if row.is_question else next(written) for row in rows]
+    def _asked(self, rows: Sequence[SFTRow]) -> list[list[int]]:
+        """Of questions that get the template."""
+        return _prompt_ids(self._of_question, rows)
 
     def _written(self, rows: Sequence[SFTRow]) -> list[list[int]]:
         """Of prompts that are the whole text already."""
-        if rows and self.config.template.name == "chat":  # the text has its special tokens
-            texts = [row.prompt for row in rows]
-            encoded: list[list[int]] = self.tokenizer(texts, add_special_tokens=False)["input_ids"]
-            return encoded
+        if self.config.template.name == "chat":  # the text has its special tokens
+            return self._as_it_is([row.prompt for row in rows])
         begin = self.tokenizer.bos_token_id
-        made = [list(one.token_ids) for one in self._of_prompt.all([_as_problem(r) for r in rows])]
-        return [ids[1:] if begin is not None and ids[:2] == [begin, begin] else ids for ids in made]
+        found = _prompt_ids(self._of_prompt, rows)
+        return [
+            ids[1:] if begin is not None and ids[:2] == [begin, begin] else ids for ids in found
+        ]
+
+    def _as_it_is(self, texts: list[str]) -> list[list[int]]:
+        ids: list[list[int]] = self.tokenizer(texts, add_special_tokens=False)["input_ids"]
+        return ids
 
 
-def _as_problem(row: SFTRow) -> Problem:
-    return Problem(row.place, row.prompt, "")
+def _prompt_ids(make: PromptMaker, rows: Sequence[SFTRow]) -> list[list[int]]:
+    problems = [Problem(row.place, row.prompt, "") for row in rows]
+    return [list(prompt.token_ids) for prompt in make.all(problems)]
 
 
 def split_heldout(samples: Samples, wanted: int, seed: int) -> tuple[Samples, Samples | None]:
