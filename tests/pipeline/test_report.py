@@ -49,6 +49,7 @@ benchmarks."<b>sums" = {task = "requests"}
 kind = "eval"
 label = "free"
 tables = ["Ablation"]
+temperature = 0.25
 inputs = {model = "free"}
 benchmarks."<b>sums" = {task = "requests"}
 """
@@ -91,6 +92,9 @@ def test_it_holds_every_table_and_leads_to_every_report(whole: Path) -> None:
     assert len(links) == 4, "rl and sft stages have reports"
     assert all((whole.parent / link).is_file() for link in links)
     assert "Of 31 rows 20 were kept." in page, "the data card of general"
+    first, second = page.split("<h2>Ablation</h2>")
+    assert "at temperature 0.25" not in first
+    assert re.search(r"at temperature 0\.6, [^<]* free: [^<]* at temperature 0\.25,", second)
 
 
 def test_nothing_of_a_recipe_is_markup(whole: Path) -> None:
@@ -118,7 +122,7 @@ def test_what_is_read_stands_above_what_reads_it(graph: Graph) -> None:
 
 @pytest.mark.parametrize(
     ("values", "bounds"),
-    [([0.2, 0.9], (0, 1)), ([93, 98], (92, 98)), ([5, 5], (5, 5.25)), ([0, 0], (0, 0))],
+    [([0.2, 0.9], (0, 1)), ([93, 98], (92, 98)), ([5, 5], (5, 5.25)), ([0, 0], (0, 1))],
 )
 def test_bounds_are_round_and_hold_all(values: list[float], bounds: tuple[float, float]) -> None:
     scale = scale_of(values)

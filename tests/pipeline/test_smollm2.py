@@ -7,6 +7,7 @@ from ponder.config.benchmarks import BenchmarksConfig
 from ponder.config.pipeline import load_pipeline
 from ponder.config.rl import RLConfig
 from ponder.config.sft import SFTConfig
+from ponder.pipeline.graph import build_graph
 from ponder.pipeline.resolve import check_common, resolve_config
 from ponder.pipeline.stages import KINDS
 
@@ -24,6 +25,12 @@ def test_every_stage_resolves_with_the_same_prompt() -> None:
         assert told["model"] == "smollm2", name
         assert told["template"]["name"] == "chat", name
         assert "<answer>" in told["template"]["system"], name
+
+
+def test_the_cold_start_is_told_by_the_rows_that_it_is_given() -> None:
+    stages = build_graph(PIPELINE, KINDS).stages
+    assert stages["cold"].about == "given rows, filtered"
+    assert stages["dev1"].about == stages["dev1"].kind.describe(stages["dev1"].config)
 
 
 def test_training_never_looks_at_the_test_problems() -> None:

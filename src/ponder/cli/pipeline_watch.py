@@ -41,7 +41,7 @@ class PipelineWatch:
     def on_start(self, standing: Standing, number: int, total: int) -> None:
         """One line: what runs, and why."""
         stage = standing.stage
-        about = stage.kind.describe(stage.config)
+        about = stage.about
         why = "" if standing.state == "new" else f"({standing.why})"
         self._say(standing, f"{number:>2} of {total}", about, why)
 

@@ -63,7 +63,7 @@ def _of_stage(
         measured = is_done or estimate.seconds is None or _is_same_work(standing, last)
         if measured:
             estimate = replace(estimate, seconds=done["seconds"], most_seconds=None)
-    return Forecast(standing, stage.kind.describe(stage.config), estimate, measured)
+    return Forecast(standing, stage.about, estimate, measured)
 
 
 def _is_same_work(standing: Standing, last: StageFolder) -> bool:

@@ -43,6 +43,13 @@ class Stage:
     inputs: Mapping[str, tuple[Ref, ...]]
 
     @property
+    def about(self) -> str:
+        """What it does, in a few words."""
+        said = (self.kind.inputs[name].describe for name, refs in self.inputs.items() if refs)
+        describe = next(filter(None, said), self.kind.describe)
+        return describe(self.config)
+
+    @property
     def needs(self) -> list[str]:
         """The stages that it reads from."""
         found = [ref.stage for refs in self.inputs.values() for ref in refs if ref.stage]

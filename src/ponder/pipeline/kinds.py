@@ -18,11 +18,17 @@ CHECKPOINTS = "checkpoints"
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """What an input must be. ``many``: the recipe may give a list."""
+    """What an input must be.
+
+    Args:
+        many: the recipe may give a list.
+        describe: the stage in a few words where it is given this, instead of its kind's.
+    """
 
     type: Type
     optional: bool = False
     many: bool = False
+    describe: Callable[[Any], str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,8 @@ from ponder.report.load import Series
 TONES = ("blue", "red", "green", "violet", "gold", "ink", "grey")
 WIDTH, HEIGHT = 340, 190
 _LEFT, _RIGHT, _TOP, _BOTTOM = 38, 8, 10, 26
-_LONG_LABEL = 9
+_LETTER = 5.5
+"""Width of a letter under a column, roughly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,8 @@ class Scale:
 def scale_of(values: Sequence[float], most: float | None = None) -> Scale:
     """Round bounds around values; from 0 where the lowest is near it, and up to ``most``."""
     low, high = min(values), max(values)
+    if low == high == 0:
+        return Scale(0.0, 1.0)
     low = min(low, high - max(0.04 * abs(high), 1e-9))
     if low > 0 and low < 0.6 * high:
         low = 0.0
@@ -185,8 +188,10 @@ def _frame(scale: Scale, labels: Sequence[str]) -> str:
             f"<text class='tick' text-anchor='end' x='{_LEFT - 6}' y='{y + 3.5:.1f}'>"
             f"{tick:,.4g}</text>"
         )
+    longest = _LETTER * max(map(len, labels), default=0)
+    is_tight = longest * len(labels) > WIDTH - _LEFT - _RIGHT
     for place, label in enumerate(labels):
-        drop = 9 if place % 2 == 0 or max(map(len, labels)) <= _LONG_LABEL else -1
+        drop = -1 if is_tight and place % 2 else 9
         parts.append(
             f"<text class='tick' text-anchor='middle' x='{_x(place, len(labels)):.1f}' "
             f"y='{HEIGHT - drop}'>{escape(label)}</text>"

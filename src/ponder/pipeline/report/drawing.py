@@ -84,7 +84,7 @@ def _node(stage: Stage, data: PipelineData, x: float, y: float) -> str:
     spent = f"{time_text(standing.seconds)}  {size_text(standing.bytes)}"
     second = spent if standing.is_done else standing.state
     figure = _accuracy(stage, data)
-    about = f"{stage.name}: {stage.kind.describe(stage.config)} ({standing.state})"
+    about = f"{stage.name}: {stage.about} ({standing.state})"
     body = (
         f"<title>{escape(about)}</title>"
         f"<rect class='node' x='{x:.0f}' y='{y:.0f}' width='{_W}' height='{_H}' rx='6'/>"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import ponder
 from ponder.config.benchmarks import BenchmarksConfig
-from ponder.pipeline.graph import Graph
+from ponder.pipeline.graph import Graph, Stage
 from ponder.pipeline.report.cards import cards_html
 from ponder.pipeline.report.charts import curve_figures, table_charts
 from ponder.pipeline.report.data import PipelineData, load_pipeline_data
@@ -125,15 +125,23 @@ def _table_section(title: str, table: StageTable, data: PipelineData) -> str:
 
 
 def _samples(table: StageTable, data: PipelineData) -> str:
-    stage = data.graph.stages.get(table.columns[0].stage)
-    if stage is None:
-        return ""
+    """How the first column was sampled, and those that were sampled otherwise."""
+    columns: dict[str, list[str]] = {}
+    for column in table.columns:
+        if column.stage in data.graph.stages:
+            columns.setdefault(_sampled(data.graph.stages[column.stage]), []).append(column.label)
+    (usual, _), *others = columns.items() or [("", [])]
+    said = "".join(f" {escape(', '.join(labels))}: {how}." for how, labels in others)
+    return f" {usual}.{said}" if usual else ""
+
+
+def _sampled(stage: Stage) -> str:
     config = stage.config
     assert isinstance(config, BenchmarksConfig)
     return (
-        f" Up to {config.num_problems} held-out problems of each benchmark, {config.k} "
+        f"Up to {config.num_problems} held-out problems of each benchmark, {config.k} "
         f"sample{'s' * (config.k > 1)} each at temperature {config.temperature:g}, "
-        f"top-p {config.top_p:g}."
+        f"top-p {config.top_p:g}"
     )
 
 
@@ -155,7 +163,7 @@ def _stages(data: PipelineData) -> str:
             escape(size_text(standing.bytes)),
             escape(size_text(memory)),
         )
-        about = escape(stage.kind.describe(stage.config))
+        about = escape(stage.about)
         row = "".join(f"<td>{cell}</td>" for cell in cells)
         rows.append(f"<tr><th scope='row'>{name}</th>{row}<td class='about'>{about}</td></tr>")
     head = "".join(

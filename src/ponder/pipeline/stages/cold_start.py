@@ -206,6 +206,11 @@ def about(config: ColdStartConfig) -> str:
     return f"{said}, reviewed" if config.review else said
 
 
+def about_ready(config: ColdStartConfig) -> str:
+    """Of rows that are there already."""
+    return f"given rows, filtered{', reviewed' * config.review}"
+
+
 def files(config: ColdStartConfig) -> Mapping[str, Path]:
     """The models, where they are on this machine."""
     found = local_model(config.model)
@@ -216,7 +221,10 @@ def files(config: ColdStartConfig) -> Mapping[str, Path]:
 
 COLD_START = StageKind(
     config_class=ColdStartConfig,
-    inputs={"model": Input("model", optional=True), "rows": Input("rows", optional=True)},
+    inputs={
+        "model": Input("model", optional=True),
+        "rows": Input("rows", optional=True, describe=about_ready),
+    },
     outputs={"rows": Output("rows", ROWS)},
     run=run,
     estimate=estimate,
