@@ -12,6 +12,7 @@ python=${PYTHON:-python3} peers=${PEERS:-}
 rows=${ROWS:-tests rollout-1.5b step rollout-lognormal rollout-7b rollout-135m train}
 vllm=(${peers:+--vs vllm --vllm-process in --peer-path "$peers" --folder "${TMPDIR:-/tmp}"})
 trl=(${peers:+--vs trl --trl-mode vllm --peer-path "$peers" --folder "${TMPDIR:-/tmp}"})
+gpu_tests="tests/gpu tests/generate/test_parity.py tests/train/rl/test_run.py"
 failed=""
 
 row() { # row NAME SCRIPT ARGUMENT...
@@ -23,7 +24,7 @@ row() { # row NAME SCRIPT ARGUMENT...
 for name in $rows; do
   begun=$SECONDS
   case $name in
-    tests) "$python" -m pytest -m gpu -n "${WORKERS:-6}" tests >"$out/tests.txt" 2>&1 ;;
+    tests) "$python" -m pytest -m gpu -n "${WORKERS:-6}" $gpu_tests >"$out/tests.txt" 2>&1 ;;
     rollout-1.5b) row $name rollout --workload fixed "${vllm[@]}" ;;
     rollout-lognormal) row $name rollout --workload lognormal --repeats 2 "${vllm[@]}" ;;
     rollout-7b) row $name rollout --shape 7b --workload fixed "${vllm[@]}" ;;

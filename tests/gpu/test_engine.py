@@ -22,10 +22,7 @@ from ponder.models.packed_layout import PackedLayout
 from ponder.models.tiny import byte_level_tokenizer, make_tiny_model
 from ponder.types import Completion, Prompt, Sampling
 
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA"),
-]
+pytestmark = pytest.mark.gpu
 
 MODES = {
     "eager": EngineConfig(compile=False, cuda_graphs=False),

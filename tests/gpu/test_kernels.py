@@ -18,10 +18,7 @@ from ponder.generate.pages import PAGE_TOKENS, pages_for
 from ponder.generate.sampling import draw
 from ponder.types import Sampling
 
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA"),
-]
+pytestmark = pytest.mark.gpu
 
 DEVICE = "cuda"
 SIZES = [

@@ -19,10 +19,7 @@ from ponder.types import Completion, Group, Judgement, Problem, Prompt, Rollout,
 
 pytest.importorskip("peft")
 
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
-]
+pytestmark = pytest.mark.gpu
 
 
 def config_of(quantize: str, dtype: str) -> RLConfig:

@@ -15,10 +15,7 @@ from ponder.train import masters
 from ponder.train.masters import MasterAdamW
 from ponder.train.optimizer import Optimizer, make_optimizer
 
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
-]
+pytestmark = pytest.mark.gpu
 
 CONFIG = OptimizerConfig(weight_decay=0.1, max_grad_norm=0.5, eps=1e-6)
 OFFLOAD = CONFIG.model_copy(update={"offload": True})

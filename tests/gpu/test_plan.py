@@ -24,10 +24,7 @@ from ponder.train.rl.session import open_session
 from ponder.train.sizes import resolve_sizes
 from ponder.types import Prompt, Sampling
 
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
-]
+pytestmark = pytest.mark.gpu
 
 PROMPTS, GROUP, PROMPT_TOKENS, LIMIT = 16, 8, 64, 128
 

@@ -12,10 +12,7 @@ from ponder.train.optimizer import make_optimizer
 from ponder.train.reward.data import Example
 from ponder.train.reward.session import update
 
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
-]
+pytestmark = pytest.mark.gpu
 
 
 def reward_model(device: str, dtype: torch.dtype) -> RewardModel:

@@ -16,10 +16,7 @@ from ponder.models.tiny import make_tiny_model
 from ponder.train.sft.learner import Learner
 from ponder.train.sft.store import Sample
 
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
-]
+pytestmark = pytest.mark.gpu
 
 
 def make_samples() -> list[Sample]:

@@ -17,10 +17,7 @@ from ponder.models.packed import completion_logprobs
 from ponder.models.packed_attention import packed_attention
 from ponder.models.packed_layout import PackedLayout
 
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA"),
-]
+pytestmark = pytest.mark.gpu
 
 VOCAB = 1000
 Batch = tuple[list[list[int]], list[list[int]], list[int]]
