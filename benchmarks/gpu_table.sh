@@ -9,9 +9,11 @@ set -u
 out=$(mkdir -p "${1:?usage: benchmarks/gpu_table.sh OUT}" && cd "$1" && pwd)
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python3} peers=${PEERS:-}
-rows=${ROWS:-tests rollout-1.5b step rollout-lognormal rollout-7b rollout-135m train}
+known="tests rollout-1.5b step rollout-lognormal rollout-7b rollout-135m train"
+rows=${ROWS:-$known}
 vllm=(${peers:+--vs vllm --vllm-process in --peer-path "$peers" --folder "${TMPDIR:-/tmp}"})
 trl=(${peers:+--vs trl --trl-mode vllm --peer-path "$peers" --folder "${TMPDIR:-/tmp}"})
+# Only the files that have some: the others need packages that a GPU machine may lack.
 gpu_tests="tests/gpu tests/generate/test_parity.py tests/train/rl/test_run.py"
 failed=""
 
@@ -31,7 +33,7 @@ for name in $rows; do
     rollout-135m) row $name rollout --shape 135m --workload fixed "${vllm[@]}" ;;
     step) row $name step "${trl[@]}" batch.microbatch_tokens=16384 batch.recompute=layers ;;
     train) row $name train ;;
-    *) echo "error: ROWS: $name is none of tests, rollout-1.5b, rollout-lognormal, rollout-7b, rollout-135m, step, train" && false ;;
+    *) echo "error: ROWS: $name is none of: $known" && false ;;
   esac || failed+=" $name"
   echo "$name: $((SECONDS - begun)) s$([[ "$failed " == *" $name "* ]] && echo ", failed: see $out/$name.*")"
   [ -f "$out/$name.txt" ] && tail -n 6 "$out/$name.txt"

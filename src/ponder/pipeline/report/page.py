@@ -130,9 +130,10 @@ def _samples(table: StageTable, data: PipelineData) -> str:
     for column in table.columns:
         if column.stage in data.graph.stages:
             columns.setdefault(_sampled(data.graph.stages[column.stage]), []).append(column.label)
-    (usual, _), *others = columns.items() or [("", [])]
-    said = "".join(f" {escape(', '.join(labels))}: {how}." for how, labels in others)
-    return f" {usual}.{said}" if usual else ""
+    if not columns:
+        return ""
+    (usual, _), *others = columns.items()
+    return f" {usual}." + "".join(f" {escape(', '.join(who))}: {how}." for how, who in others)
 
 
 def _sampled(stage: Stage) -> str:
