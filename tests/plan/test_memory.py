@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from tests.plan.shapes import demand, shape
 
+from ponder.generate import pages
+from ponder.generate.device import scheduler
 from ponder.plan import constants, memory
 from ponder.plan.memory import Sizes
 
@@ -58,9 +62,16 @@ def test_a_reference_is_a_copy_unless_adapters_can_be_switched_off() -> None:
 
 def test_keys_and_values_share_the_prompt() -> None:
     model, asked = shape("Qwen2.5-1.5B"), demand(prompt_tokens=128, limit=256)
-    pages = 64 * 4 + 512 * (8 + 1)
-    assert memory.wanted_kv_bytes(model, asked) == pages * 32 * 28 * 1024
+    wanted = 64 * 4 + 512 * (8 + 1)
+    assert memory.wanted_kv_bytes(model, asked) == wanted * 32 * 28 * 1024
     assert memory.least_kv_bytes(model, asked) == (4 + 8 + 1) * 32 * 28 * 1024
+    wanted = 32 * 4 + 256 * (8 + 1) + 128  # of prompts of those who wait
+    assert memory.wanted_kv_bytes(model, replace(asked, slots=256)) == wanted * 32 * 28 * 1024
+
+
+def test_pages_are_those_of_the_engine() -> None:
+    assert memory.PAGE_TOKENS == pages.PAGE_TOKENS
+    assert memory.AHEAD_PAGES == scheduler.AHEAD_PAGES
 
 
 def test_activations_grow_with_tokens_and_recomputing_saves_most_of_them() -> None:

@@ -17,6 +17,8 @@ from ponder.plan.shape import ModelShape
 
 PAGE_TOKENS = 32
 """Tokens in one page of the engine's cache (``generate.pages``)."""
+AHEAD_PAGES = 128
+"""Its pages for prompts of those who wait (``generate.device.scheduler``)."""
 FLOAT32 = 4
 
 Parts = dict[str, float]
@@ -103,9 +105,11 @@ def token_bytes(shape: ModelShape, demand: Demand) -> int:
 
 
 def wanted_kv_bytes(shape: ModelShape, demand: Demand) -> float:
-    """Keys and values when every slot is at the limit; a group's prompt is there once."""
+    """Keys and values when every slot is at the limit; a group's prompt is there once, and prompts
+    of some who wait are, too."""
     groups = ceil(demand.slots / demand.group_size)
     pages = groups * _pages(demand.prompt_tokens) + demand.slots * (_pages(demand.limit) + 1)
+    pages += AHEAD_PAGES if demand.num_rollouts > demand.slots else 0
     return pages * PAGE_TOKENS * token_bytes(shape, demand)
 
 

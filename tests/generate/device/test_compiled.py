@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import functools
+
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import PreTrainedModel
 
+from ponder.config.rl import EngineConfig
+from ponder.generate.device import compiled, launch
+from ponder.generate.device.attention import DecodePass
 from ponder.generate.device.compiled import (
     _as_one_product,
     drop_repeats,
     join_weights,
     joined_linears,
 )
+from ponder.generate.device.engine import DeviceEngine
+from ponder.generate.device.step import BUCKETS
 from ponder.models.tiny import make_tiny_model
+from ponder.types import Prompt, Sampling
 
 
 def tiny(family: str = "qwen2") -> PreTrainedModel:
@@ -139,3 +147,44 @@ def test_a_repeat_after_a_change_in_place_is_no_repeat() -> None:
     expected = Changed()(x.clone(), weight)
     drop_repeats(traced)
     torch.testing.assert_close(traced(x.clone(), weight), expected)
+
+
+def test_a_step_is_compiled_once_for_all_numbers_of_rows(monkeypatch) -> None:
+    """Traced as on a GPU: attention is an operator, not what stands in for it on a CPU."""
+    torch._dynamo.reset()
+    graphs = []
+
+    def eager(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    monkeypatch.setattr(compiled, "compile_fx", eager)
+    turn = functools.partial(torch.compile, backend=eager, dynamic=True, fullgraph=True)
+    monkeypatch.setattr(compiled, "_compiled", functools.cache(turn))
+    monkeypatch.setattr(DecodePass, "attend", attend_by_operator)
+    monkeypatch.setitem(launch.decode_attention._backend_fns, None, zeros_for)
+    model, _ = make_tiny_model(0)
+    engine = DeviceEngine(model, 64, EngineConfig())
+    prompts = [Prompt("p", "", tuple(range(1, 40)))]
+    engine._make_slots(prompts, [[100] * 64])
+    step = engine._device.step
+    with torch.inference_mode(), engine._mode():
+        engine._cache.allocate(1)
+        for rows in (64, *(size for size in BUCKETS if size < 64)):
+            with engine._for_capture():
+                engine._device.slots.silence()
+                step.run_once(rows, Sampling(max_completion_tokens=100))
+            # A layer, what stands before and after the layers, random numbers, the slots' turn.
+            assert len(graphs) == 5, rows
+
+
+def attend_by_operator(self, module, query, key, value, scale, window):
+    out = launch.decode_attention(
+        *(query, key, value, module.ponder_pages, *self._sequences, self._runs, scale),
+        *(launch.EVERYTHING, self._splits, value.shape[3], False),
+    )
+    return out.transpose(1, 2)
+
+
+def zeros_for(query, *args):
+    return query.new_zeros(query.shape)

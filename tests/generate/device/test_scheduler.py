@@ -31,6 +31,7 @@ class World:
     common_pages: int
     prefill_tokens: int
     rng: random.Random
+    pages_ahead: int = 0
     cache: dict[int, int] = field(default_factory=dict)
     num_prefilled: int = 0
 
@@ -56,7 +57,9 @@ class World:
                 token
             )
         self.numbers = numbers
-        self.scheduler = Scheduler(self.free, self.max_rows, self.horizon, self.spare)
+        self.scheduler = Scheduler(
+            self.free, self.max_rows, self.horizon, self.spare, self.pages_ahead
+        )
         self.scheduler.waiting.extend(self.rows)
         self.admitted: list[int] = []
 
@@ -155,6 +158,7 @@ def make_world(draw: st.DrawFn) -> World:
         common_pages=draw(st.integers(0, 2)),
         prefill_tokens=draw(st.sampled_from([1, 20, 100, 8192])),
         rng=random.Random(draw(st.integers(0, 99))),
+        pages_ahead=draw(st.sampled_from([0, 2, 5, 100])),
     )
 
 
@@ -188,6 +192,51 @@ def test_with_room_every_prompt_is_computed_once() -> None:
     world.run()
     assert world.num_prefilled == 0 + 39 + 64
     assert world.scheduler.num_preempted == 0
+
+
+def test_prompts_of_those_who_wait_share_a_pass() -> None:
+    limits = [[32], [64], [96], [128], [32], [32], [32], [32], [32]]
+    settings = {"max_rows": 4, "horizon": 2**30, "spare": 0}
+    # One after the other is over, and the next comes in.
+    world = fixed_world([40] * 9, limits, 99, **settings)
+    assert passes_of(world) == [4 * 39, 39, 2 * 39, 2 * 39]
+    world = fixed_world([40] * 9, limits, 99, **settings, pages_ahead=6)  # of three prompts
+    assert passes_of(world) == [7 * 39, 0, 0, 2 * 39]
+    assert world.num_prefilled == 9 * 39
+
+
+def test_only_as_many_prompts_ahead_as_a_pass_is_worth(monkeypatch) -> None:
+    monkeypatch.setattr(module, "AHEAD_TOKENS", 70)
+    settings = {"max_rows": 1, "horizon": 2**30, "spare": 0, "pages_ahead": 50}
+    world = fixed_world([40] * 5, [[32, 32]] * 5, 99, **settings)
+    assert passes_of(world) == [2 * 39, 0, 0, 0, 2 * 39, 0, 0, 0, 39]
+
+
+@pytest.mark.parametrize(("prefill_tokens", "num_prompts"), [(8192, 4), (39, 3)])
+def test_prompts_ahead_give_way(monkeypatch, prefill_tokens: int, num_prompts: int) -> None:
+    """The pool holds less than promised: the third prompt goes for the second row, and is computed
+    again, unless it was still to be computed."""
+    monkeypatch.setattr(module, "PREFILL_TOKENS", prefill_tokens)
+    settings = {"max_rows": 1, "horizon": 2**30, "spare": 0, "pages_ahead": 9}
+    world = fixed_world([40, 40, 40], [[32], [128], [32]], 1, **settings)
+    world.turn()
+    assert [len(row.group.own) for row in world.rows] == [0, 2, 2]
+    world.scheduler.admit()
+    assert [len(row.group.own) for row in world.rows] == [0, 2, 0]
+    world.run()
+    assert world.num_prefilled == num_prompts * 39
+
+
+def passes_of(world: World) -> list[int]:
+    """Tokens prefilled in each turn, without the turns after the last."""
+    tokens = []
+    while world.scheduler.has_work:
+        before = world.num_prefilled
+        world.turn()
+        tokens.append(world.num_prefilled - before)
+    while not tokens[-1]:
+        tokens.pop()
+    return tokens
 
 
 def test_the_last_to_come_is_the_first_to_go() -> None:

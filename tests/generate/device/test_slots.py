@@ -52,9 +52,9 @@ def test_page_tables_follow_their_rows() -> None:
         [6, 0, 0, 0],
         [7, 0, 0, 0],
     ]
-    assert slots.runs.tolist() == [3, 0, 0, 1, 1, 0, 0, 0]  # "b" has no prompt to share
-    assert slots.prefix.tolist() == [39, 39, 39, 0, 0, 0, 0, 0]
-    assert slots.active.tolist() == [1, 1, 1, 1, 1, 0, 0, 0]
+    assert slots.runs[:8].tolist() == [3, 0, 0, 1, 1, 0, 0, 0]  # "b" has no prompt to share
+    assert slots.prefix[:8].tolist() == [39, 39, 39, 0, 0, 0, 0, 0]
+    assert slots.active[:8].tolist() == [1, 1, 1, 1, 1, 0, 0, 0]
 
     third = sequences(group_of("c", 33, [8]), 9)
     rows[4].pages.append(10)
@@ -68,9 +68,9 @@ def test_page_tables_follow_their_rows() -> None:
         [7, 10, 0, 0],
         [8, 9, 0, 0],
     ]
-    assert slots.runs.tolist() == [2, 0, 1, 1, 0, 0, 0, 0]
-    assert slots.key.tolist()[:4] == [103, 105, 107, 109]
-    assert slots.active.tolist() == [1, 1, 1, 1, 0, 0, 0, 0]
+    assert slots.runs[:8].tolist() == [2, 0, 1, 1, 0, 0, 0, 0]
+    assert slots.key[:8].tolist()[:4] == [103, 105, 107, 109]
+    assert slots.active[:8].tolist() == [1, 1, 1, 1, 0, 0, 0, 0]
 
 
 def test_a_table_that_was_longer_leaves_nothing_behind() -> None:
@@ -119,4 +119,4 @@ def test_the_mirror_is_copied_before_it_is_sent() -> None:
     slots.arrange(rows, [])
     slots.upload()
     slots._table[:] = np.int32(9)
-    assert slots.page_table.tolist() == [[1, 3]]
+    assert slots.page_table[:1].tolist() == [[1, 3]]

@@ -17,7 +17,7 @@ from ponder.generate.device.compiled import compiled_for_decode, join_weights
 from ponder.generate.device.latent import watching_latents
 from ponder.generate.device.loop import Device, Loop
 from ponder.generate.device.probe import attention_modules, probe
-from ponder.generate.device.scheduler import ALL_AHEAD, Scheduler
+from ponder.generate.device.scheduler import AHEAD_PAGES, ALL_AHEAD, Scheduler
 from ponder.generate.device.slots import CHUNK_STEPS, Slots
 from ponder.generate.device.static import changing_rope, static_experts
 from ponder.generate.device.step import DecodeStep, Graphs, Stops
@@ -72,14 +72,16 @@ class DeviceEngine:
         self._make_slots(prompts, limits)
         self._stops.set(ending.end_tokens, ending.completing_tokens)
         needed = _pages_needed(prompts, limits, self._max_rows)
-        num_pages = min(needed, self._most_pages(prompts, limits))
-        spare = 1 if num_pages < needed else 0
+        some_wait = sum(map(len, limits)) > self._max_rows
+        wanted = needed + (AHEAD_PAGES if some_wait else 0)
+        num_pages = min(wanted, self._most_pages(prompts, limits))
+        spare, ahead = int(num_pages < needed), max(num_pages - needed, 0)
         with self._mode():
             try:
                 self._cache.allocate(num_pages)
                 assert self._device is not None
                 horizon = CHUNK_STEPS if spare else ALL_AHEAD
-                scheduler = Scheduler(FreePages(num_pages), self._max_rows, horizon, spare)
+                scheduler = Scheduler(FreePages(num_pages), self._max_rows, horizon, spare, ahead)
                 loop = Loop(self._device, scheduler, sampling, ending, on_finished)
                 return groups, loop.run(prompts, groups)
             finally:

@@ -23,7 +23,7 @@ from ponder.generate.pages import PAGE_TOKENS, SharedPrefix
 from ponder.generate.run import GenerateStats, num_common
 from ponder.types import Prompt, Sampling
 
-FEWEST_AHEAD = 32
+FEWEST_AHEAD = 8
 """Rows that are worth starting steps for before those ahead of them are read."""
 
 

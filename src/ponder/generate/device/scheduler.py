@@ -17,6 +17,13 @@ from ponder.generate.pages import PAGE_TOKENS, pages_for
 PREFILL_TOKENS = 8192
 """Most tokens that are prefilled between two chunks of decode steps."""
 
+AHEAD_TOKENS = 2048
+"""Tokens that a pass is filled up to with prompts of sequences that still wait: a few prompts take
+the device hardly longer than one, and the host no longer."""
+
+AHEAD_PAGES = 2 * pages_for(AHEAD_TOKENS)
+"""Pages that are worth having for such prompts, of which the last is seldom full."""
+
 ALL_AHEAD = 2**30
 """The horizon where there is room for all that anyone may need."""
 
@@ -60,12 +67,14 @@ class Scheduler:
         max_rows: most sequences that load and run at once.
         horizon: steps that a sequence must have pages for; ``ALL_AHEAD``: for all it may take.
         spare: pages that must stay free for each sequence that is in already when another comes.
+        pages_ahead: pages for prompts of sequences that wait, beyond those that ``max_rows`` need.
     """
 
     free: FreePages
     max_rows: int
     horizon: int
     spare: int = 0
+    pages_ahead: int = 0
     waiting: deque[Sequence] = field(default_factory=deque)
     running: list[Sequence] = field(default_factory=list)
     num_preempted: int = 0
@@ -98,9 +107,28 @@ class Scheduler:
                     raise _too_small(self.free, prompt + own)
                 return
             self.waiting.popleft()
-            row.group.own += self.free.take(prompt)
+            self._take_prompt_pages(row.group, prompt)
             row.pages += self.free.take(own)
-            self._loading.append((row, self._loads_of(row, prompt > 0)))
+            self._loading.append((row, self._loads_of(row)))
+        self._load_ahead()
+
+    def _load_ahead(self) -> None:
+        """Where a prompt is to be computed, compute those of the next in line with it."""
+        num_tokens = sum(load.num_left for load in self._queue)
+        if not num_tokens:
+            return
+        room, seen = self.pages_ahead, self._groups_in()
+        for row in self.waiting:
+            if num_tokens >= AHEAD_TOKENS:
+                return
+            if id(row.group) in seen:
+                continue
+            seen.add(id(row.group))
+            missing = self._missing_prompt_pages(row.group)
+            room -= missing + len(row.group.own)
+            if room < 0 or missing > len(self.free):
+                return
+            num_tokens += self._take_prompt_pages(row.group, missing)
 
     def spans(self) -> list[Span]:
         """The next pieces to prefill, ``PREFILL_TOKENS`` tokens at most."""
@@ -176,19 +204,26 @@ class Scheduler:
         pages = pages_for(group.num_cached) - len(group.prefix.pages)
         return 0 if group.own else max(pages, 0)
 
-    def _loads_of(self, row: Sequence, is_new_prompt: bool) -> list[Load]:
+    def _take_prompt_pages(self, group: PromptPages, missing: int) -> int:
+        """Pages for a prompt that has none, which is computed from now on; its tokens."""
+        if not missing:
+            return 0
+        group.own += self.free.take(missing)
+        skip = len(group.prefix.pages) * PAGE_TOKENS
+        tokens = list(group.prompt.token_ids[skip:-1])
+        rows = _rows(group.prefix.pages + group.own, np.arange(group.num_cached))
+        self._loads[id(group)] = Load(tokens, rows)
+        self._queue.append(self._loads[id(group)])
+        return len(tokens)
+
+    def _loads_of(self, row: Sequence) -> list[Load]:
         """What the row waits for: its prompt (perhaps on its way already) and its own tokens."""
         group, loads = row.group, []
-        prompt_pages = group.prefix.pages + group.own
-        columns = np.arange(group.num_cached)
-        if is_new_prompt:
-            skip = len(group.prefix.pages) * PAGE_TOKENS
-            tokens = list(group.prompt.token_ids[skip:-1])
-            self._loads[id(group)] = Load(tokens, _rows(prompt_pages, columns))
-            self._queue.append(self._loads[id(group)])
         if id(group) in self._loads:
             loads.append(self._loads[id(group)])
         if row.token_ids:  # it ran before
+            prompt_pages = group.prefix.pages + group.own
+            columns = np.arange(group.num_cached)
             own = np.arange(len(row.token_ids)) + len(prompt_pages) * PAGE_TOKENS
             all_rows = _rows(prompt_pages + row.pages, np.concatenate([columns, own]))
             loads.append(Load([group.prompt.token_ids[-1], *row.token_ids[:-1]], all_rows))
@@ -215,8 +250,15 @@ class Scheduler:
             if row.group.own and row.group is not kept and id(row.group) not in used
         ]
         for group in idle:
+            self._forget_prompt(group)
             self._drop_prompt(group, True)  # the second time it has none
         return bool(idle)
+
+    def _forget_prompt(self, group: PromptPages) -> None:
+        """Compute no more of it."""
+        load = self._loads.pop(id(group), None)
+        if load is not None and load in self._queue:
+            self._queue.remove(load)
 
     def _unload(self) -> None:
         """The last one that loads waits again; what of its tokens is computed is lost."""
@@ -226,10 +268,8 @@ class Scheduler:
             if load is not shared and load in self._queue:
                 self._queue.remove(load)
         self._preempt(row)
-        if not row.group.own and shared is not None:
-            del self._loads[id(row.group)]
-            if shared in self._queue:
-                self._queue.remove(shared)
+        if not row.group.own:
+            self._forget_prompt(row.group)
 
     def _drop_prompt(self, group: PromptPages, is_unused: bool) -> None:
         if is_unused:

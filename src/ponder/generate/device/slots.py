@@ -19,6 +19,10 @@ from ponder.generate.device.launch import LONGEST_RUN
 CHUNK_STEPS = 32
 """Most steps between two looks of the host."""
 
+MORE_ROWS = 8
+"""Rows of memory beyond those in use: so no batch has as many rows as the slots, which would be
+compiled as a case of its own, and then again for other batches."""
+
 FIELDS = ("token", "own", "active", "prefix", "key", "limit", "runs")
 
 
@@ -57,17 +61,18 @@ class Slots:
     def __init__(self, max_rows: int, width: int, device: torch.device) -> None:
         self.max_rows = max_rows
         self.width = width
+        room = max_rows + MORE_ROWS
         self.num_rows = 0
-        self.state = torch.zeros(len(FIELDS), max_rows, dtype=torch.int64, device=device)
+        self.state = torch.zeros(len(FIELDS), room, dtype=torch.int64, device=device)
         self.token, self.own, self.active, self.prefix = self.state[:4]
         self.key, self.limit, self.runs = self.state[4:]
-        self.page_table = torch.zeros(max_rows, width, dtype=torch.int32, device=device)
+        self.page_table = torch.zeros(room, width, dtype=torch.int32, device=device)
         self.step = torch.zeros(1, dtype=torch.int64, device=device)
-        self.out_tokens = torch.zeros(CHUNK_STEPS, max_rows, dtype=torch.int64, device=device)
-        self.out_logprobs = torch.zeros(CHUNK_STEPS, max_rows, device=device)
-        self.suspect = torch.zeros(max_rows, dtype=torch.int64, device=device)
-        self._host = np.zeros((len(FIELDS), max_rows), np.int64)
-        self._table = np.zeros((max_rows, width), np.int32)
+        self.out_tokens = torch.zeros(CHUNK_STEPS, room, dtype=torch.int64, device=device)
+        self.out_logprobs = torch.zeros(CHUNK_STEPS, room, device=device)
+        self.suspect = torch.zeros(room, dtype=torch.int64, device=device)
+        self._host = np.zeros((len(FIELDS), room), np.int64)
+        self._table = np.zeros((room, width), np.int32)
         self._groups: list[int] = []
 
     def arrange(self, rows: Many[Sequence], kept: Many[int]) -> None:

@@ -17,9 +17,10 @@ from ponder.generate.device.slots import FIELDS, Slots
 from ponder.generate.sampling import uniforms
 from ponder.types import Sampling
 
-BUCKETS = (1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640,
+BUCKETS = (2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640,
            768, 896, 1024)  # fmt: skip
-"""Numbers of rows that a graph is captured for; a batch takes the next larger one."""
+"""Numbers of rows that a graph is captured for; a batch takes the next larger one. One row alone
+would be compiled once more: only slots of a single row are."""
 
 PROGRAMS = 1024
 """Programs that fill the GPU: about eight for each of an H100's 132 multiprocessors."""
