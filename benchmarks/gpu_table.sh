@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The rows of the GPU table in docs/log.md on this machine, the GPU tests first. Each row's table and JSON
-# are in OUT as soon as it is done, and a row that fails stops no other.
+# The rows of the GPU tables in docs/engine.md and log.md on this machine, the GPU tests first. Each row's
+# table and JSON are in OUT as soon as it is done, and a row that fails stops no other.
 #
 #   benchmarks/gpu_table.sh OUT                                  Ponder alone
 #   PEERS=/tmp/vw:/tmp/site benchmarks/gpu_table.sh OUT          vLLM and TRL, installed there, beside it

@@ -1,7 +1,7 @@
 """Every number of the planner that was measured or assumed, in one place, with its source.
 
-To be fitted again when the engine or the trainer changes: .carry/plan_check.py prints predicted
-against measured.
+To be fitted again when the engine or the trainer changes: ``tests/gpu/test_plan.py`` holds
+predicted peaks against measured ones.
 """
 
 from __future__ import annotations
@@ -65,4 +65,5 @@ HOST_BANDWIDTH = 40e9
 """Bytes/s of AdamW on the host's cores. Assumed."""
 
 FIRST_CALL_SECONDS = 10.0
-"""What an engine's first call compiles and captures: 7 to 14 s on an H100."""
+"""What an engine's first call compiles and captures: 7 to 15 s on an H100 with one number of rows,
+33 to 42 s where a batch shrinks through 14 (docs/engine.md)."""

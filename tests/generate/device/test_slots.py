@@ -8,7 +8,7 @@ import torch
 
 from ponder.generate.batch import PromptPages, Sequence
 from ponder.generate.device.launch import LONGEST_RUN
-from ponder.generate.device.slots import Slots, _runs
+from ponder.generate.device.slots import MORE_ROWS, Slots, _runs
 from ponder.generate.pages import SharedPrefix
 from ponder.types import Prompt
 
@@ -42,7 +42,7 @@ def test_runs(groups, runs) -> None:
 def test_page_tables_follow_their_rows() -> None:
     first, second = group_of("a", 40, [1, 2]), group_of("b", 1, [])
     rows = [*sequences(first, 3, 4, 5), *sequences(second, 6, 7)]
-    slots = Slots(8, 4, CPU)
+    slots, idle = Slots(8, 4, CPU), [0] * (3 + MORE_ROWS)
     slots.arrange(rows, [])
     slots.upload()
     assert slots.page_table[:5].tolist() == [
@@ -52,9 +52,9 @@ def test_page_tables_follow_their_rows() -> None:
         [6, 0, 0, 0],
         [7, 0, 0, 0],
     ]
-    assert slots.runs[:8].tolist() == [3, 0, 0, 1, 1, 0, 0, 0]  # "b" has no prompt to share
-    assert slots.prefix[:8].tolist() == [39, 39, 39, 0, 0, 0, 0, 0]
-    assert slots.active[:8].tolist() == [1, 1, 1, 1, 1, 0, 0, 0]
+    assert slots.runs.tolist() == [3, 0, 0, 1, 1, *idle]  # "b" has no prompt to share
+    assert slots.prefix.tolist() == [39, 39, 39, 0, 0, *idle]
+    assert slots.active.tolist() == [1, 1, 1, 1, 1, *idle]
 
     third = sequences(group_of("c", 33, [8]), 9)
     rows[4].pages.append(10)
@@ -68,9 +68,9 @@ def test_page_tables_follow_their_rows() -> None:
         [7, 10, 0, 0],
         [8, 9, 0, 0],
     ]
-    assert slots.runs[:8].tolist() == [2, 0, 1, 1, 0, 0, 0, 0]
-    assert slots.key[:8].tolist()[:4] == [103, 105, 107, 109]
-    assert slots.active[:8].tolist() == [1, 1, 1, 1, 0, 0, 0, 0]
+    assert slots.runs.tolist() == [2, 0, 1, 1, 0, *idle]
+    assert slots.key.tolist()[:4] == [103, 105, 107, 109]
+    assert slots.active.tolist() == [1, 1, 1, 1, 0, *idle]
 
 
 def test_a_table_that_was_longer_leaves_nothing_behind() -> None:
@@ -119,4 +119,4 @@ def test_the_mirror_is_copied_before_it_is_sent() -> None:
     slots.arrange(rows, [])
     slots.upload()
     slots._table[:] = np.int32(9)
-    assert slots.page_table[:1].tolist() == [[1, 3]]
+    assert slots.page_table.tolist() == [[1, 3], *[[0, 0]] * MORE_ROWS]

@@ -115,7 +115,7 @@ class Scheduler:
     def _load_ahead(self) -> None:
         """Where a prompt is to be computed, compute those of the next in line with it."""
         num_tokens = sum(load.num_left for load in self._queue)
-        if not num_tokens:
+        if not (num_tokens and self.pages_ahead):
             return
         room, seen = self.pages_ahead, self._groups_in()
         for row in self.waiting:
